@@ -1,0 +1,52 @@
+# make book   builds the book into _build/html     make test   runs everything that must hold
+# Both install what they need into $(VENV) first. To use an environment of your own: make test VENV=path
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(abspath $(VENV))/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: book test install lint units notebooks pages refresh clean
+
+book: install
+	$(BIN)/python book/build.py
+
+test: lint units notebooks pages
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+units: install
+	$(BIN)/pytest tests --ignore=tests/test_book.py -n 2
+
+# As on Colab: the wheel alone, in an empty folder; no file of this repository is in reach.
+notebooks: install
+	scratch=$$(mktemp -d) && cp book/*.ipynb $$scratch && cd $$scratch && \
+	$(BIN)/pytest --nbval-lax --nbval-current-env -p no:cacheprovider . && rm -rf $$scratch
+
+pages: book
+	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/test_book.py
+
+refresh: install
+	$(BIN)/python data_scripts/refresh_notebooks.py
+
+# The environment once; the wheel of the package anew whenever a file of it has changed.
+SOURCES := $(shell find lsfa_lite -type f -not -path '*/__pycache__/*' 2>/dev/null)
+
+install: $(VENV)/.package
+
+$(VENV)/.environment: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade pip 'setuptools>=77'
+	$(BIN)/python -m pip install -c constraints.txt ".[book,test]"
+	touch $@
+
+$(VENV)/.package: $(VENV)/.environment $(SOURCES)
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --no-deps --no-build-isolation -w dist .
+	$(BIN)/python -m pip install --no-deps --force-reinstall dist/*.whl
+	touch $@
+
+clean:
+	rm -rf _build build dist *.egg-info

@@ -1,0 +1,82 @@
+"""Which patches of which samples a training step sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    features: dict[str, Tensor]  # (B, N, D) each
+    foreground: Tensor  # (B, N) bool
+    rows: Tensor  # (Q,) the foreground's rows among B * N, known without asking the GPU
+
+
+def draw(
+    features: dict[str, Tensor],
+    foreground: Tensor,
+    step: int,
+    size: int,
+    seed: int,
+    device: str | torch.device,
+) -> Batch:
+    """Batch number `step` of a training that shuffles its S samples anew each epoch.
+
+    No sample is twice in a batch (Eq. 3 would call it its own negative); the last samples of an
+    epoch that do not fill a batch are left to the next epoch.
+    """
+    samples = len(foreground)
+    size = min(size, samples)
+    epoch, number = divmod(step, samples // size)
+    order = np.random.default_rng([seed, epoch]).permutation(samples)
+    chosen = torch.from_numpy(order[number * size : (number + 1) * size])  # (B,)
+    mask = foreground[chosen]
+    return Batch(
+        {name: values[chosen].to(device, torch.float32) for name, values in features.items()},
+        mask.to(device),
+        mask.flatten().nonzero()[:, 0].to(device),
+    )
+
+
+def pack(features: dict[str, Tensor], foreground: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Leave out background: foreground first, N shrinks to the largest foreground of any sample.
+
+    No loss and no adaptor sees the difference (background is masked everywhere, positions play no
+    part), but attention and Eq. 2 cost N * N.
+    """
+    order = torch.argsort(foreground.to(torch.uint8), dim=1, descending=True, stable=True)
+    order = order[:, : int(foreground.sum(1).max())]  # (S, N')
+    packed = {
+        name: values.gather(1, order[..., None].expand(-1, -1, values.shape[2]))  # (S, N', D)
+        for name, values in features.items()
+    }
+    return packed, foreground.gather(1, order)
+
+
+def check(features: dict[str, Tensor], foreground: Tensor) -> None:
+    """Raise ValueError for what cannot be trained on, naming it."""
+    if not features or not set(features) <= {"rgb", "3d"}:
+        raise ValueError(f"features has the keys {sorted(features)}, expected 'rgb', '3d' or both")
+    if foreground.ndim != 2 or foreground.dtype != torch.bool or len(foreground) == 0:
+        raise ValueError(
+            f"foreground is {tuple(foreground.shape)} {foreground.dtype}, expected (S, N) bool "
+            "with at least one training sample"
+        )
+    for name, values in features.items():
+        if values.ndim != 3 or values.shape[:2] != foreground.shape:
+            raise ValueError(
+                f"{name} features are {tuple(values.shape)}, expected (S, N, D) with (S, N) = "
+                f"{tuple(foreground.shape)} as the foreground has"
+            )
+        if not torch.isfinite(values).all():
+            raise ValueError(f"{name} features have NaN or Inf; check the backbone's output")
+    empty = (~foreground.any(1)).nonzero()[:, 0].tolist()
+    if empty:
+        raise ValueError(
+            f"training samples {empty} have no foreground patch; lower min_foreground, or check "
+            "their background removal"
+        )

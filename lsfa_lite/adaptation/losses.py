@@ -1,0 +1,158 @@
+"""The four losses of LSFA and their sums, Eq. 2 to 6, 8 and 9; the defaults are as printed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lsfa_lite.adaptation.memory import nearest
+
+Denominator = Literal["joint", "row", "symmetric"]
+Reduction = Literal["sum", "mean"]
+
+
+def local_alignment(
+    rgb: Tensor,
+    points: Tensor,
+    mask: Tensor | None = None,
+    temperature: float = 1.0,
+    cosine: bool = False,
+    denominator: Denominator = "joint",
+) -> Tensor:
+    """L_LA: patch j of one modality belongs to patch j of the other, in each image (section 3.2).
+
+    Implements: eq-2
+
+    rgb, points (B, N, D) projected features F'; mask (B, N) bool, True on the foreground, None for
+    all; -> scalar, the mean over j and i (Eq. 2 shows one j of one image i).
+    denominator  "joint": all pairs (t, k), as printed. "row": InfoNCE, all k for t = j.
+                 "symmetric": the mean of rows and columns (the released code, over the whole batch:
+                 give it (1, B*N, D)).
+    The paper has no temperature and does not normalise (cosine=False).
+    """
+    return _pair_loss(rgb, points, mask, temperature, cosine, denominator)
+
+
+def global_alignment(
+    rgb: Tensor,
+    points: Tensor,
+    temperature: float = 1.0,
+    cosine: bool = False,
+    denominator: Denominator = "joint",
+) -> Tensor:
+    """L_GA: the prototypes of one object belong together, inside the batch (section 3.2).
+
+    Implements: eq-3
+
+    rgb, points (B, D) projected prototypes G' -> scalar, the mean over i. With k prototypes per
+    object the rows are the B*k pairs.
+    """
+    return _pair_loss(rgb[None], points[None], None, temperature, cosine, denominator)
+
+
+def _pair_loss(
+    rgb: Tensor,
+    points: Tensor,
+    mask: Tensor | None,
+    temperature: float,
+    cosine: bool,
+    denominator: Denominator,
+) -> Tensor:
+    if rgb.shape != points.shape:
+        raise ValueError(
+            f"rgb {tuple(rgb.shape)} and points {tuple(points.shape)} must have the same shape; "
+            "project both modalities to one width first"
+        )
+    if mask is None:
+        mask = torch.ones(rgb.shape[:2], dtype=torch.bool, device=rgb.device)  # (B, N)
+    if cosine:
+        rgb, points = F.normalize(rgb, dim=-1), F.normalize(points, dim=-1)
+    logits = torch.einsum("btd,bkd->btk", rgb, points) / temperature  # (B, N, N)
+    positive = logits.diagonal(dim1=1, dim2=2)  # (B, N)
+    loss = _log_denominator(logits, mask, denominator) - positive  # (B, N)
+    return torch.where(mask, loss, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+def _log_denominator(logits: Tensor, mask: Tensor, denominator: Denominator) -> Tensor:
+    """Log of Eq. 2's denominator: (B, N, N), (B, N) bool -> (B, N), or (B, 1) for all j."""
+    hidden = torch.finfo(logits.dtype).min  # not -inf: an image without foreground stays finite
+    rows = logits.masked_fill(~mask[:, None, :], hidden)
+    if denominator == "row":
+        return rows.logsumexp(2)
+    if denominator == "joint":
+        return rows.masked_fill(~mask[:, :, None], hidden).flatten(1).logsumexp(1, keepdim=True)
+    if denominator == "symmetric":
+        columns = logits.masked_fill(~mask[:, :, None], hidden)
+        return (rows.logsumexp(2) + columns.logsumexp(1)) / 2
+    raise ValueError(f"denominator is {denominator!r}, expected 'joint', 'row' or 'symmetric'")
+
+
+def local_compactness(
+    features: Tensor,
+    bank: Tensor,
+    reduction: Reduction = "sum",
+    squared: bool = False,
+    chunk: int = 512,
+) -> Tensor:
+    """L_LC: each patch moves to its nearest row of the memory bank (section 3.3).
+
+    Implements: eq-5
+
+    features (Q, D), all patches of the batch; bank (M, D), no gradient -> scalar.
+    Eq. 5 prints a sum of norms; the text beside it says mean squared error: reduction="mean",
+    squared=True. The nearest row is found in chunks, then only that one distance is
+    differentiated; its gradient at distance zero is zero.
+    """
+    if len(features) == 0:
+        raise ValueError("features has no rows; is there any foreground in the batch?")
+    _, index = nearest(features.detach(), bank, chunk)
+    difference = features - bank[index].detach()  # (Q, D)
+    norm = torch.linalg.vector_norm
+    terms = difference.square().sum(1) if squared else norm(difference, dim=1)  # (Q,)
+    if reduction not in ("sum", "mean"):
+        raise ValueError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
+    return terms.sum() if reduction == "sum" else terms.mean()
+
+
+def global_compactness(
+    features: Tensor,
+    bank: Tensor,
+    reduction: Reduction = "sum",
+    squared: bool = False,
+    chunk: int = 512,
+) -> Tensor:
+    """L_GC: each prototype moves to its nearest row of the global bank; the formula is Eq. 5's.
+
+    Implements: eq-6
+
+    features (B*k, D) prototypes G; bank (M, D) -> scalar. (Eq. 6 keeps Eq. 5's superscript j, which
+    a global feature has not.)
+    """
+    return local_compactness(features, bank, reduction, squared, chunk)
+
+
+def consistency(local: Tensor, global_: Tensor) -> Tensor:
+    """L_CLC = L_LA + L_GA.
+
+    Implements: eq-4
+    """
+    return local + global_
+
+
+def compactness(local: Tensor, global_: Tensor) -> Tensor:
+    """L_IFC = L_LC + L_GC.
+
+    Implements: eq-8
+    """
+    return local + global_
+
+
+def total(ifc: Tensor, clc: Tensor, weight: float = 0.6) -> Tensor:
+    """L_LSFA = L_IFC + lambda L_CLC; lambda = 0.6 (section 4.3).
+
+    Implements: eq-9
+    """
+    return ifc + weight * clc

@@ -1,0 +1,128 @@
+"""Memory banks (section 3.3, Eq. 7) and the search for the nearest row in them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def nearest(queries: Tensor, bank: Tensor, chunk: int = 512) -> tuple[Tensor, Tensor]:
+    """The nearest bank row of each query.
+
+    queries (Q, D), bank (M, D) -> distances (Q,), indices (Q,); at most `chunk` x M squared
+    distances are held at once. Raises ValueError for an empty bank or widths that differ.
+    """
+    if bank.ndim != 2 or queries.ndim != 2 or queries.shape[1] != bank.shape[1]:
+        raise ValueError(
+            f"queries {tuple(queries.shape)} and bank {tuple(bank.shape)} must be (Q, D) and "
+            "(M, D) with the same D"
+        )
+    if len(bank) == 0:
+        raise ValueError("the bank is empty; enqueue features before searching it")
+    centre = bank.mean(0)  # far from the origin, |q|^2 - 2qm + |m|^2 would lose its digits
+    centred = bank - centre
+    norms = centred.square().sum(1)  # (M,)
+    distances, indices = [], []
+    for part in queries.split(chunk):
+        # |q - m|^2 without |q|^2, which is the same for all m
+        index = torch.addmm(norms, part - centre, centred.T, alpha=-2).argmin(1)  # (chunk,)
+        distances.append(torch.linalg.vector_norm(part - bank[index], dim=1))
+        indices.append(index)
+    return torch.cat(distances), torch.cat(indices)  # (Q,), (Q,)
+
+
+class MemoryBank(nn.Module):
+    """The last `capacity` features: M <- M u {F}, the oldest leaves first (Eq. 7).
+
+    Implements: eq-7
+
+    policy "fifo" is the paper's; "reservoir" keeps a uniform sample of all features ever seen
+    (Vitter's algorithm R, seeded), so that old features never die out. The rows are buffers, thus
+    part of the state_dict and moved by .to(device); no gradient enters them.
+    """
+
+    storage: Tensor  # (M, D)
+    stamps: Tensor  # (M,) in which call of enqueue the row came
+
+    def __init__(
+        self,
+        capacity: int,
+        width: int,
+        policy: Literal["fifo", "reservoir"] = "fifo",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if capacity < 1 or width < 1:
+            raise ValueError(f"capacity ({capacity}) and width ({width}) must be at least 1")
+        if policy not in ("fifo", "reservoir"):
+            raise ValueError(f"policy is {policy!r}, expected 'fifo' or 'reservoir'")
+        self.policy, self.seed = policy, seed
+        self.register_buffer("storage", torch.zeros(capacity, width))
+        self.register_buffer("stamps", torch.zeros(capacity, dtype=torch.long))
+        # Python numbers: reading them never waits for a GPU
+        self.seen = 0  # rows ever enqueued
+        self.calls = 0  # calls of enqueue
+        self.pointer = 0  # where the next row goes (fifo)
+
+    @property
+    def capacity(self) -> int:
+        return len(self.storage)
+
+    def __len__(self) -> int:
+        return min(self.seen, self.capacity)
+
+    @property
+    def fill(self) -> float:
+        """0 empty, 1 full."""
+        return len(self) / self.capacity
+
+    def rows(self) -> Tensor:
+        """The filled part (len, D), in storage order."""
+        return self.storage[: len(self)]
+
+    def ages(self) -> Tensor:
+        """(len,): how many calls of enqueue ago each row came in; 0 is the last call."""
+        return self.calls - 1 - self.stamps[: len(self)]
+
+    def nearest(self, x: Tensor, chunk: int = 512) -> tuple[Tensor, Tensor]:
+        """x (Q, D) -> distances (Q,), indices into rows() (Q,)."""
+        return nearest(x, self.rows(), chunk)
+
+    @torch.no_grad()
+    def enqueue(self, x: Tensor) -> None:
+        """Store x (n, D), detached; of more rows than fit, the fifo bank keeps the last ones."""
+        if x.ndim != 2 or x.shape[1] != self.storage.shape[1]:
+            raise ValueError(
+                f"x is {tuple(x.shape)}, expected (n, {self.storage.shape[1]}) as the bank is wide"
+            )
+        slots, kept = self._fifo(len(x)) if self.policy == "fifo" else self._reservoir(len(x))
+        slots, kept = slots.to(x.device), kept.to(x.device)
+        self.storage[slots] = x.detach()[kept].to(self.storage.dtype)
+        self.stamps[slots] = self.calls
+        self.seen += len(x)
+        self.calls += 1
+
+    def _fifo(self, n: int) -> tuple[Tensor, Tensor]:
+        kept = torch.arange(max(0, n - self.capacity), n)
+        slots = (self.pointer + torch.arange(len(kept))) % self.capacity
+        self.pointer = (self.pointer + len(kept)) % self.capacity
+        return slots, kept
+
+    def _reservoir(self, n: int) -> tuple[Tensor, Tensor]:
+        order = np.arange(self.seen, self.seen + n)  # row number since the beginning
+        draw = np.random.default_rng([self.seed, self.calls]).integers(0, order + 1)
+        slot_of = np.where(order < self.capacity, order, draw)
+        # a slot that is drawn twice keeps the later row
+        winner = {int(slot): row for row, slot in enumerate(slot_of) if slot < self.capacity}
+        slots = torch.tensor(list(winner.keys()), dtype=torch.long)
+        return slots, torch.tensor(list(winner.values()), dtype=torch.long)
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor([self.seen, self.calls, self.pointer])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.seen, self.calls, self.pointer = (int(value) for value in state)

@@ -1,0 +1,88 @@
+"""What adaptation trains, and scoring uses: input transform and adaptor of each modality."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lsfa_lite.adaptation.adaptors import IdentityAdaptor, make_adaptor
+from lsfa_lite.adaptation.memory import MemoryBank
+from lsfa_lite.adaptation.whitening import InputTransform
+from lsfa_lite.config import AdaptationConfig
+
+
+class Adaptation(nn.Module):
+    """psi_I and psi_P of one detector, with what only training needs: heads H and memory banks.
+
+    widths {"rgb": D, "3d": D'}, one or both. With config.steps = 0 there is no adaptor: `adapt` is
+    the input transform alone. `history` holds one record per training step (not in state_dict).
+    """
+
+    def __init__(self, widths: dict[str, int], config: AdaptationConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        self.widths = dict(widths)
+        self.history: list[dict[str, float]] = []
+        self.inputs, self.adaptors, self.heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.local_banks, self.global_banks = nn.ModuleDict(), nn.ModuleDict()
+        for name, width in widths.items():
+            self.inputs[name] = InputTransform(width, config.input)
+            if config.steps == 0:
+                self.adaptors[name] = IdentityAdaptor()
+                continue
+            self.adaptors[name] = make_adaptor(config, width)
+            self.heads[name] = nn.Linear(width, config.projection)
+            policy = config.bank_policy
+            self.local_banks[name] = MemoryBank(config.local_bank, width, policy, seed)
+            self.global_banks[name] = MemoryBank(config.global_bank, width, policy, seed)
+
+    def forward(self, modality: str, features: Tensor, foreground: Tensor | None = None) -> Tensor:
+        """F = psi(input transform(features)): (B, N, D), foreground (B, N) -> (B, N, D)."""
+        return self.adaptors[modality](self.inputs[modality](features), foreground)
+
+    def local_bank(self, modality: str) -> MemoryBank:
+        """M^L of one modality."""
+        bank = self.local_banks[modality]
+        assert isinstance(bank, MemoryBank)
+        return bank
+
+    def global_bank(self, modality: str) -> MemoryBank:
+        """M^G of one modality."""
+        bank = self.global_banks[modality]
+        assert isinstance(bank, MemoryBank)
+        return bank
+
+    @torch.no_grad()
+    def adapt(
+        self, modality: str, features: Tensor, foreground: Tensor | None = None, chunk: int = 1
+    ) -> Tensor:
+        """The adapted features that PatchCore sees: (B, N, D), foreground (B, N) -> (B, N, D).
+
+        `chunk` samples at a time on the module's device; the result lies where `features` lie. One
+        at a time, a sample's features do not depend, even in the last bit, on what else is in the
+        batch. Background rows of the result mean nothing. Raises ValueError for an unknown modality
+        or width.
+        """
+        self._check(modality, features)
+        mean = self.get_buffer(f"inputs.{modality}.mean")  # knows the module's device
+        out = torch.empty(features.shape, dtype=mean.dtype, device=features.device)
+        for start in range(0, len(features), chunk):
+            part = slice(start, start + chunk)
+            mask = None if foreground is None else foreground[part].to(mean.device)
+            out[part] = self(modality, features[part].to(mean), mask).to(out.device)
+        return out
+
+    def drop_training_state(self) -> Adaptation:
+        """Throw heads and banks away: scoring needs neither, and a saved detector gets small."""
+        self.heads, self.local_banks = nn.ModuleDict(), nn.ModuleDict()
+        self.global_banks = nn.ModuleDict()
+        return self
+
+    def _check(self, modality: str, features: Tensor) -> None:
+        if modality not in self.widths:
+            raise ValueError(f"no adaptor for {modality!r}; it was trained on {list(self.widths)}")
+        if features.ndim != 3 or features.shape[2] != self.widths[modality]:
+            raise ValueError(
+                f"{modality} features are {tuple(features.shape)}, "
+                f"expected (B, N, {self.widths[modality]})"
+            )

@@ -1,0 +1,74 @@
+"""Prototypes: k-means turns the patches of one object into its global features G (section 3.2).
+
+The paper leaves open: k, the start of k-means, and which cluster of one modality belongs to which
+of the other when k > 1. Here patches are assigned once, and `cluster_means` takes that one
+assignment for both modalities: prototype i of both is the same region of the part. The B*k
+prototypes of a batch are then the pairs of Eq. 3 and the queries of Eq. 6.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def prototypes(features: Tensor, foreground: Tensor, k: int = 1, seed: int = 0) -> Tensor:
+    """features (N, D), foreground (N,) bool -> k cluster means G (k, D); k = 1 is the mean.
+
+    Differentiable: the assignment is fixed, the means carry the gradient. With fewer (different)
+    foreground patches than k, the surplus prototypes are the mean of the foreground.
+    """
+    labels = assign(features[None], foreground[None], k, seed)  # (1, N)
+    return cluster_means(features[None], foreground[None], labels, k)[0]  # (k, D)
+
+
+@torch.no_grad()
+def assign(
+    features: Tensor, foreground: Tensor, k: int, seed: int = 0, iterations: int = 10
+) -> Tensor:
+    """Lloyd's k-means in each sample: (B, N, D), foreground (B, N) bool -> labels (B, N) in 0..k-1.
+
+    The labels of background patches mean nothing.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}, expected at least 1 prototype")
+    if k == 1:
+        return torch.zeros_like(foreground, dtype=torch.long)
+    centres = _plus_plus(features, foreground, k, seed)  # (B, k, D)
+    for _ in range(iterations):
+        labels = torch.cdist(features, centres).argmin(2)  # (B, N)
+        centres = cluster_means(features, foreground, labels, k)
+    return torch.cdist(features, centres).argmin(2)
+
+
+def cluster_means(features: Tensor, foreground: Tensor, labels: Tensor, k: int) -> Tensor:
+    """Mean of each cluster's foreground: (B, N, D), (B, N), (B, N) -> (B, k, D).
+
+    An empty cluster gets the mean of the whole foreground, never NaN.
+    """
+    of_cluster = labels[..., None] == torch.arange(k, device=labels.device)  # (B, N, k)
+    weights = (of_cluster & foreground[..., None]).to(features.dtype)
+    counts = weights.sum(1)[..., None]  # (B, k, 1)
+    sums = torch.einsum("bnk,bnd->bkd", weights, features)
+    everything = sums.sum(1, keepdim=True) / counts.sum(1, keepdim=True).clamp(min=1)  # (B, 1, D)
+    return torch.where(counts > 0, sums / counts.clamp(min=1), everything)
+
+
+def _plus_plus(features: Tensor, foreground: Tensor, k: int, seed: int) -> Tensor:
+    """k-means++: a centre is a patch, drawn with probability proportional to squared distance.
+
+    The draw is an exponential race (the largest weight / noise wins), the noise comes from the CPU:
+    the same patches on every device.
+    """
+    rng = np.random.default_rng(seed)
+    weight = torch.ones_like(features[..., 0])  # (B, N)
+    chosen: list[Tensor] = []
+    for _ in range(k):
+        noise = torch.tensor(rng.exponential(size=weight.shape)).to(weight)  # (B, N)
+        race = (weight / noise.clamp(min=1e-20)).masked_fill(~foreground, -1.0)
+        winner = race.argmax(1)[:, None, None].expand(-1, 1, features.shape[2])  # (B, 1, D)
+        chosen.append(features.gather(1, winner))
+        distance = (features - chosen[-1]).square().sum(2)  # (B, N)
+        weight = distance if len(chosen) == 1 else torch.minimum(weight, distance)
+    return torch.cat(chosen, dim=1)  # (B, k, D)

@@ -1,0 +1,228 @@
+"""Background removal (section 4.1): find the table, cut it away, keep the part, pad to a square."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from sklearn.cluster import DBSCAN
+from tqdm.auto import tqdm
+
+from lsfa_lite.config import BackgroundConfig, to_json
+from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
+from lsfa_lite.data.mvtec3d import SPLITS, categories, list_split
+from lsfa_lite.data.sample import Sample, valid_pixels
+from lsfa_lite.data.scans import Entry, read_scan
+
+JUDGES = 1000  # points of the border, and as many of the scan, that judge a hypothesis
+REFITS = 5  # three points carry the sensor's noise; a few rounds of least squares settle it
+
+
+def remove_background(sample: Sample, config: BackgroundConfig | None = None) -> Sample:
+    """Sample -> new Sample without table: xyz and rgb are zero off the part, square if config.pad.
+
+    A pass is repeated until nothing changes: its result is a fixed point, and so a second call
+    changes nothing. Raises ValueError without xyz, and if nothing is left.
+    """
+    config = config or BackgroundConfig()
+    if sample.xyz is None:
+        raise ValueError(f"{sample.path}: no xyz; the background is found in the 3D data")
+    while True:
+        cleaned = remove_once(sample, config)
+        if np.array_equal(cleaned.valid, sample.valid):
+            return cleaned
+        sample = cleaned
+
+
+def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
+    """One pass: cut the plane, keep the clustered part, blank the rest, pad."""
+    xyz = sample.xyz
+    assert xyz is not None  # remove_background has made sure
+    kept = part_pixels(xyz, config)  # (H, W)
+    if not kept.any():
+        raise ValueError(
+            f"{sample.path}: nothing is left when the background is removed; lower "
+            "plane_distance or cluster_points, or raise cluster_radius"
+        )
+    coloured = kept | holes(kept, sample.valid)
+    xyz = blank(xyz, kept)
+    rgb = None if sample.rgb is None else blank(sample.rgb, coloured)
+    mask = sample.mask
+    if config.pad:
+        xyz = pad_square(xyz)
+        rgb = None if rgb is None else pad_square(rgb)
+        mask = None if mask is None else pad_square(mask)
+    return dataclasses.replace(sample, xyz=xyz, rgb=rgb, mask=mask)
+
+
+def part_pixels(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray:
+    """(H, W, 3) metres -> (H, W) bool: seen, in front of the table, and in the kept cluster."""
+    kept = valid_pixels(xyz)
+    plane = border_plane(xyz, config)
+    if plane is not None:
+        # Signed, not absolute: what lies behind the table is no part either.
+        kept &= plane_distance(xyz, plane) > config.plane_distance
+    kept[kept] = largest_cluster(xyz[kept], config)
+    return kept
+
+
+def border_plane(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray | None:
+    """(H, W, 3) metres -> the table's plane (4,), or None if the border shows no table.
+
+    The plane must hold at least config.border_share of the border strips' pixels; the ends of a
+    part that reaches the border hold less, and a cleaned scan is left alone.
+    """
+    b = config.border
+    border = np.ones(xyz.shape[:2], dtype=bool)
+    border[b:-b, b:-b] = False
+    valid = valid_pixels(xyz)
+    points = xyz[border & valid].astype(np.float64)  # (P, 3)
+    needed = max(3, config.border_share * border.sum())
+    if len(points) < needed:
+        return None
+    plane = fit_plane(points, xyz[valid].astype(np.float64), config)
+    on_plane = np.abs(plane_distance(points, plane)) < config.ransac_distance
+    return plane if on_plane.sum() >= needed else None
+
+
+def fit_plane(border: np.ndarray, points: np.ndarray, config: BackgroundConfig) -> np.ndarray:
+    """RANSAC: border (P, 3), points (Q, 3), metres -> (a, b, c, d), plane a x + b y + c z + d = 0.
+
+    Each hypothesis goes through a few border points and is judged by border and scan in equal
+    parts: by the scan alone a large flat part could win, by the border alone a plane could turn
+    about it where only one side of the frame shows the table. The winner is fitted again to all
+    its inliers. The normal has length 1 and points to the camera. Deterministic for config.seed.
+    """
+    rng = np.random.default_rng(config.seed)
+    drawn = rng.integers(0, len(border), (config.ransac_iterations, config.ransac_points))
+    planes = least_squares_plane(border[drawn])  # (I, 4)
+    judges = np.concatenate([rng.choice(border, JUDGES), rng.choice(points, JUDGES)])  # (J, 3)
+    heights = judges @ planes[:, :3].T + planes[:, 3]  # (J, I)
+    plane = planes[(np.abs(heights) < config.ransac_distance).sum(axis=0).argmax()]
+    for _ in range(REFITS):
+        inliers = np.abs(plane_distance(points, plane)) < config.ransac_distance
+        plane = least_squares_plane(points[inliers])
+    return plane
+
+
+def least_squares_plane(points: np.ndarray) -> np.ndarray:
+    """(..., P, 3) -> (..., 4): through the mean, along the direction of least variance."""
+    centre = points.mean(axis=-2)  # (..., 3)
+    offset = points - centre[..., None, :]
+    covariance = np.swapaxes(offset, -1, -2) @ offset  # (..., 3, 3)
+    normal = np.linalg.eigh(covariance).eigenvectors[..., 0]  # (..., 3)
+    d = -(normal * centre).sum(axis=-1, keepdims=True)  # (..., 1)
+    towards_camera = np.where(d < 0, -1.0, 1.0)  # the camera, (0, 0, 0), has height d
+    return np.concatenate([normal, d], axis=-1) * towards_camera  # (..., 4)
+
+
+def plane_distance(points: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """(..., 3), (4,) -> (...): signed height in metres, positive on the camera's side."""
+    return points.astype(np.float64) @ plane[:3] + plane[3]
+
+
+def largest_cluster(points: np.ndarray, config: BackgroundConfig) -> np.ndarray:
+    """DBSCAN: (P, 3) metres -> (P,) bool. Noise, label -1, is never kept.
+
+    keep="largest" keeps one cluster, keep="sizeable" all of at least config.sizeable points.
+    Points are first pooled in cubes of a third of the radius, each weighing as many as it
+    holds: dense scans take seconds instead of hours, and neighbours are exact to that third.
+    """
+    if not len(points):
+        return np.zeros(0, dtype=bool)
+    grid = np.floor(points.astype(np.float64) / (config.cluster_radius / 3)).astype(np.int64)
+    grid -= grid.min(axis=0)  # (P, 3) cube of each point
+    flat = np.ravel_multi_index(tuple(grid.T), tuple(grid.max(axis=0) + 1))  # (P,)
+    _, cube, weight = np.unique(flat, return_inverse=True, return_counts=True)
+    centre = np.stack([np.bincount(cube, axis) for axis in points.T], axis=-1) / weight[:, None]
+    dbscan = DBSCAN(eps=config.cluster_radius, min_samples=config.cluster_points)
+    label = dbscan.fit(centre, sample_weight=weight).labels_[cube]  # (P,)
+    sizes = np.bincount(label[label >= 0], minlength=1)
+    if config.keep == "largest":
+        wanted = np.arange(len(sizes)) == sizes.argmax()
+    else:
+        wanted = sizes >= config.sizeable
+    return (label >= 0) & wanted[label]
+
+
+def pad_square(array: np.ndarray) -> np.ndarray:
+    """(H, W, ...) -> (S, S, ...) with S = max(H, W), centred, zeros around."""
+    height, width = array.shape[:2]
+    side = max(height, width)
+    rows, columns = side - height, side - width
+    border = [(rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
+    return np.pad(array, border + [(0, 0)] * (array.ndim - 2))
+
+
+def blank(array: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """(H, W, ...) and (H, W) bool -> copy that is zero where `kept` is False."""
+    out = array.copy()
+    out[~kept] = 0
+    return out
+
+
+def holes(kept: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(H, W) bool: gaps inside the part in which the sensor saw nothing at all.
+
+    The camera saw the part there (a shiny spot has no depth), so its colour stays. A gap with a
+    table pixel in it, as in the middle of a bagel, is a view of the table and goes.
+    """
+    gap, count = ndimage.label(ndimage.binary_fill_holes(kept) & ~kept)  # (H, W)
+    seen = np.bincount(gap[valid & ~kept], minlength=count + 1) > 0
+    seen[0] = True  # 0 is "no gap"
+    return ~seen[gap]
+
+
+def clean_folder(
+    src: str | Path,
+    out: str | Path,
+    config: BackgroundConfig | None = None,
+    progress: bool = False,
+    only: Sequence[str] | None = None,
+) -> int:
+    """Write a cleaned copy of an MVTec-layout root; returns how many scans were written.
+
+    Scans that `out` already holds are skipped, so an interrupted run goes on. `only` names the
+    categories wanted (default: all). Class ids of the ground truth are kept.
+    Raises ValueError if `out` is `src` or in it, for an unknown category, and if `out` was begun
+    with another config.
+    """
+    src, out, config = Path(src), Path(out), config or BackgroundConfig()
+    if src.resolve() == out.resolve() or src.resolve() in out.resolve().parents:
+        raise ValueError(f"{out}: lies in {src}; the originals are never touched, name another")
+    found = categories(src)
+    wanted = found if only is None else list(only)
+    if unknown := sorted(set(wanted) - set(found)):
+        raise ValueError(
+            f"{src}: no category {unknown[0]!r}; there are {', '.join(found) or 'none'}"
+        )
+    _same_config(out / "clean.json", to_json(config))
+    entries = [e for name in wanted for split in SPLITS for e in list_split(src / name / split)]
+    folders = [out / e.path.parent.parent.relative_to(src) for e in entries]
+    todo = [
+        (entry, folder)
+        for entry, folder in zip(entries, folders, strict=True)
+        if not (folder / "xyz" / f"{entry.stem}.tiff").exists()  # the file that is written last
+    ]
+    for entry, folder in tqdm(todo, desc="clean", unit="scan", disable=not progress):
+        clean_scan(entry, folder, config)
+    return len(todo)
+
+
+def clean_scan(entry: Entry, folder: Path, config: BackgroundConfig) -> None:
+    """Read, clean and write one scan as folder/{gt,rgb,xyz}/stem."""
+    cleaned = remove_background(read_scan(entry), config)
+    if entry.gt is not None:  # ids, not only > 0
+        ids = np.minimum(read_ids(entry.gt), 255).astype(np.uint8)
+        write_png(folder / "gt" / f"{entry.stem}.png", pad_square(ids) if config.pad else ids)
+    write_sample(folder, entry.stem, dataclasses.replace(cleaned, mask=None))
+
+
+def _same_config(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() != text:
+        raise ValueError(f"{path}: that folder was begun with other settings; choose another")
+    with written_beside(path) as temporary:
+        temporary.write_text(text)

@@ -1,0 +1,144 @@
+"""From a depth image and the camera's intrinsics, or a PLY/PCD file, to an organised cloud."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lsfa_lite.data.files import named_error, read_tiff, read_xyz
+from lsfa_lite.data.sample import Sample
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """A pinhole camera: u = fx x / z + cx, v = fy y / z + cy."""
+
+    fx: float  # pixels
+    fy: float  # pixels
+    cx: float  # pixels, principal point, from the left
+    cy: float  # pixels, from the top
+    depth_scale: float = 0.001  # metres per unit of the depth file: 0.001 for millimetres
+
+    def __post_init__(self) -> None:
+        if not (self.fx > 0 and self.fy > 0 and 0 < self.depth_scale <= 1):
+            raise ValueError(
+                f"{self}: fx and fy are pixels above 0, depth_scale is metres per unit "
+                "(0.001 for millimetres, 1 for metres)"
+            )
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Intrinsics:
+        """Read {"fx": ..., "fy": ..., "cx": ..., "cy": ..., "depth_scale": ...}."""
+        try:
+            values = json.loads(Path(path).read_text())
+            return cls(**{name: float(value) for name, value in values.items()})
+        except (AttributeError, TypeError, ValueError) as error:
+            names = ", ".join(field.name for field in dataclasses.fields(cls))
+            raise ValueError(f"{path}: {error}; expected a JSON object with {names}") from error
+
+
+def depth_to_xyz(depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
+    """Depth along the optical axis -> organised cloud.
+
+    depth (H, W) in units of intrinsics.depth_scale metres; 0, negative, NaN or Inf is "not seen".
+    Returns (H, W, 3) float32, metres, camera frame (x right, y down, z away from the camera),
+    (0, 0, 0) where nothing was seen.
+    """
+    if depth.ndim != 2:
+        raise ValueError(f"depth has shape {depth.shape}, expected one channel: (H, W)")
+    seen = np.isfinite(depth) & (depth > 0)
+    z = np.where(seen, depth, 0) * intrinsics.depth_scale  # (H, W) metres
+    v, u = np.indices(depth.shape)
+    x = (u - intrinsics.cx) / intrinsics.fx * z
+    y = (v - intrinsics.cy) / intrinsics.fy * z
+    return np.stack([x, y, z], axis=-1).astype(np.float32)  # (H, W, 3)
+
+
+def read_cloud(
+    path: str | Path, intrinsics: Intrinsics | None = None, shape: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Any supported 3D file -> (H, W, 3) float32, metres.
+
+    A file of one channel is depth and needs `intrinsics`; a PLY needs `shape`, the (H, W) of its
+    picture. Raises FileNotFoundError or ValueError, naming the file and the cure.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in (".ply", ".pcd"):
+        return _checked(path, read_organised(path, shape))
+    if suffix == ".png":
+        return _checked(path, depth_to_xyz(read_depth_png(path), _needed(path, intrinsics)))
+    if suffix == ".npy":
+        with named_error(path, "a NumPy array"):
+            array = np.load(path, allow_pickle=False)
+    else:
+        array = read_tiff(path)
+    if array.ndim == 2:
+        return _checked(path, depth_to_xyz(array, _needed(path, intrinsics)))
+    if suffix == ".npy":
+        return _checked(path, array)
+    return read_xyz(path)
+
+
+def read_depth_png(path: Path) -> np.ndarray:
+    """16-bit PNG -> (H, W) depth units; 8 bit, with its 256 steps, is refused."""
+    with named_error(path, "a 16-bit depth PNG"), Image.open(path) as picture:
+        mode, depth = picture.mode, np.array(picture)
+    if not mode.startswith("I"):
+        raise ValueError(f"{path}: mode {mode}; a depth PNG has one channel of 16 bit")
+    return depth
+
+
+def read_organised(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
+    """PLY or PCD -> (H, W, 3) float32; NaN, "not seen" in these formats, becomes (0, 0, 0).
+
+    The points must be the pixels in reading order. A PCD says its own size; a PLY is as large as
+    its picture, `shape`.
+    """
+    import open3d  # slow to import, and only needed here
+
+    with named_error(path, "a point cloud (PLY or PCD)"):
+        with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
+            cloud = open3d.io.read_point_cloud(path)
+        points = np.asarray(cloud.points, dtype=np.float32)  # (P, 3)
+    if path.suffix.lower() == ".pcd":
+        shape = _pcd_shape(path) or shape
+    if not len(points):
+        raise ValueError(f"{path}: holds no points; it is empty or damaged: export it again")
+    if shape is None or len(points) != shape[0] * shape[1]:
+        expected = "a picture beside it" if shape is None else f"{shape[0]} x {shape[1]} points"
+        raise ValueError(
+            f"{path}: {len(points)} points, expected {expected}; the cloud must be organised "
+            "(one point per pixel, row by row, NaN where nothing was seen): export it so"
+        )
+    xyz = points.reshape(*shape, 3)  # (H, W, 3)
+    return np.where(np.isfinite(xyz).all(axis=-1, keepdims=True), xyz, 0)
+
+
+def _pcd_shape(path: Path) -> tuple[int, int] | None:
+    """HEIGHT and WIDTH of a PCD header; None for an unorganised cloud (HEIGHT 1)."""
+    head = path.read_bytes()[:2000].decode("ascii", errors="replace").splitlines()
+    values = {line.split()[0]: line.split()[1] for line in head if len(line.split()) == 2}
+    height, width = int(values.get("HEIGHT", 1)), int(values.get("WIDTH", 0))
+    return (height, width) if height > 1 else None
+
+
+def _needed(path: Path, intrinsics: Intrinsics | None) -> Intrinsics:
+    if intrinsics is None:
+        raise ValueError(
+            f"{path}: is a depth image, which needs the camera: pass Intrinsics(fx, fy, cx, cy, "
+            "depth_scale), or write them to intrinsics.json in the folder"
+        )
+    return intrinsics
+
+
+def _checked(path: Path, xyz: np.ndarray) -> np.ndarray:
+    """The rules of Sample (finite, metres, not empty), with the cloud's own file in the error."""
+    xyz = xyz.astype(np.float32) if np.issubdtype(xyz.dtype, np.floating) else xyz
+    Sample(rgb=None, xyz=xyz, path=str(path))
+    return xyz

@@ -1,0 +1,144 @@
+"""Pictures and clouds on disk: PNG for colour and masks, float TIFF for organised clouds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from lsfa_lite.data.sample import Sample
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """PNG or JPEG -> (H, W, 3) uint8. Grey pictures are repeated, an alpha channel is dropped.
+
+    Raises FileNotFoundError, or ValueError for a file that is damaged or has more than 8 bit.
+    """
+    with named_error(path, "a picture (PNG or JPEG)"), Image.open(path) as picture:
+        if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "1"):
+            raise ValueError(f"{path}: mode {picture.mode}; save it as an 8-bit RGB picture")
+        return np.array(picture.convert("RGB"))
+
+
+def read_ids(path: str | Path) -> np.ndarray:
+    """Ground-truth PNG -> (H, W) int32 of class ids; 0 is good. Of colour, the largest channel."""
+    with named_error(path, "a ground-truth picture (PNG)"), Image.open(path) as picture:
+        ids = np.array(picture).astype(np.int32)
+        bands = len(picture.getbands())
+    if ids.ndim == 3:
+        colours = bands - 1 if bands in (2, 4) else bands  # the last of LA and RGBA is alpha
+        ids = ids[..., :colours].max(axis=-1)  # (H, W)
+    return ids
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Ground-truth PNG -> (H, W) bool: > 0, for MVTec writes class ids (253, 254, ...), not 255."""
+    return read_ids(path) > 0
+
+
+def read_tiff(path: str | Path) -> np.ndarray:
+    """TIFF -> array as stored, unchecked; ValueError if the file is damaged."""
+    with named_error(path, "a TIFF"):
+        return np.array(tifffile.imread(path))
+
+
+def read_xyz(path: str | Path) -> np.ndarray:
+    """Organised cloud -> (H, W, 3) float32, metres, (0, 0, 0) where nothing was seen.
+
+    Raises FileNotFoundError, or ValueError, naming the file, for a damaged file, the wrong number
+    of channels, integers, NaN, millimetres and an all-zero cloud.
+    """
+    xyz = read_tiff(path)
+    if xyz.ndim != 3 or xyz.shape[-1] != 3:
+        cure = "; move the first axis last" if xyz.ndim == 3 and xyz.shape[0] == 3 else ""
+        raise ValueError(
+            f"{path}: shape {xyz.shape}, expected three channels x, y, z: (H, W, 3){cure}"
+        )
+    if not np.issubdtype(xyz.dtype, np.floating):
+        raise ValueError(
+            f"{path}: {xyz.dtype} values, expected float32 metres; "
+            "is it a picture or a depth image? A depth image needs the camera's intrinsics"
+        )
+    xyz = xyz.astype(np.float32, copy=False)
+    Sample(rgb=None, xyz=xyz, path=str(path))  # finite, metres, not empty
+    return xyz
+
+
+def write_png(path: str | Path, array: np.ndarray) -> None:
+    """(H, W, 3) or (H, W) uint8 (or (H, W) uint16 for depth) -> PNG, whole or not at all."""
+    if array.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"{path}: {array.dtype} cannot be a PNG; pass uint8 (or uint16 for depth)")
+    with written_beside(path) as temporary:
+        Image.fromarray(array).save(temporary, format="PNG")
+
+
+def write_tiff(path: str | Path, array: np.ndarray) -> None:
+    """(H, W, 3) or (H, W) float -> uncompressed float32 TIFF, whole or not at all."""
+    photometric = "rgb" if array.ndim == 3 else "minisblack"
+    with written_beside(path) as temporary:
+        tifffile.imwrite(
+            temporary, array.astype(np.float32), photometric=photometric, metadata=None
+        )
+
+
+def write_sample(folder: str | Path, stem: str, sample: Sample, class_id: int = 255) -> None:
+    """Write `sample` as folder/{rgb,gt}/stem.png and folder/xyz/stem.tiff, as MVTec 3D-AD does.
+
+    `class_id` is the value of the ground truth on the defect; no mask, no gt file.
+    """
+    folder = Path(folder)
+    if not 1 <= class_id <= 255:
+        raise ValueError(f"class_id {class_id}: a ground-truth id is 1..255 (0 is good)")
+    if sample.mask is not None:
+        write_png(
+            folder / "gt" / f"{stem}.png", np.where(sample.mask, class_id, 0).astype(np.uint8)
+        )
+    if sample.rgb is not None:
+        rgb = sample.rgb
+        if rgb.dtype != np.uint8:
+            rgb = np.round(rgb * 255).astype(np.uint8)
+        write_png(folder / "rgb" / f"{stem}.png", rgb)
+    if sample.xyz is not None:
+        write_tiff(folder / "xyz" / f"{stem}.tiff", sample.xyz)
+
+
+@contextmanager
+def written_beside(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` if nothing was raised.
+
+    A full disk or an interrupt leaves the old file, or none, and never half a file. `path` may be
+    a folder too, if it is not there yet.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_error(path: str | Path, expected: str) -> Iterator[None]:
+    """Turn the many ways in which a decoder fails into one error that names the file."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected {expected}")
+    try:
+        yield
+    except Exception as error:
+        if str(path) in str(error) and isinstance(error, ValueError):
+            raise
+        raise ValueError(
+            f"{path}: cannot be read as {expected} ({error}); "
+            "it is damaged or cut short: copy or export it again"
+        ) from error

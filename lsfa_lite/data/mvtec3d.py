@@ -1,0 +1,108 @@
+"""The folder layout of MVTec 3D-AD, in which mini3d is written too.
+
+    root/category/{train,validation}/good/{rgb/000.png, xyz/000.tiff}
+    root/category/test/{good,<defect>}/{rgb/000.png, xyz/000.tiff, gt/000.png}
+
+Categories and defects are whatever folders there are: none is known by name but "good".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lsfa_lite.data.files import write_sample
+from lsfa_lite.data.scans import PICTURES, Entry, Scans, list_files, pair
+
+__all__ = ["MVTec3D", "categories", "write_sample"]
+
+SPLITS = ("train", "validation", "test")
+
+
+def categories(root: str | Path) -> list[str]:
+    """Names of the folders in `root` that hold a train or a test folder, sorted.
+
+    Raises FileNotFoundError if `root` is not a folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{root}: no such folder; expected the root of an MVTec 3D-AD layout"
+        )
+    return sorted(
+        folder.name
+        for folder in root.iterdir()
+        if not folder.name.startswith(".") and any((folder / split).is_dir() for split in SPLITS)
+    )
+
+
+class MVTec3D:
+    """One category: `.train`, `.validation` and `.test` are lazy sequences of Sample.
+
+    The folders are listed at once, the files are read when indexed. A split that has pictures
+    only, or clouds only, gives samples with xyz=None, or rgb=None.
+    Raises FileNotFoundError for a missing root, ValueError for a category that is not there or
+    has no training scans, and for a picture without its cloud or the other way round.
+    """
+
+    def __init__(self, root: str | Path, category: str):
+        found = categories(root)
+        if category not in found:
+            raise ValueError(_not_there(Path(root), category, found))
+        self.root = Path(root)
+        self.category = category
+        self.train, self.validation, self.test = (
+            Scans(list_split(self.root / category / split)) for split in SPLITS
+        )
+        if not len(self.train):
+            raise ValueError(
+                f"{self.root / category / 'train' / 'good'}: no training scans; "
+                "expected rgb/000.png and xyz/000.tiff of good parts, or one of the two"
+            )
+
+    @property
+    def defects(self) -> list[str]:
+        """The defects of the test split, "good" left out."""
+        return sorted({name for name in self.test.defects if name != "good"})
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{split} {len(getattr(self, split))}" for split in SPLITS)
+        return f"MVTec3D({self.category}: {counts}; defects {', '.join(self.defects) or 'none'})"
+
+
+def list_split(folder: Path) -> list[Entry]:
+    """root/category/split -> entries in the order of defect, then file name."""
+    if not folder.is_dir():
+        return []
+    entries: list[Entry] = []
+    for kind in sorted(folder.iterdir()):
+        if kind.is_dir() and not kind.name.startswith("."):
+            entries += list_defect(kind)
+    both = {(entry.rgb is not None, entry.xyz is not None) for entry in entries}
+    if len(both) > 1:
+        odd = next(entry for entry in entries if entry.rgb is None or entry.xyz is None)
+        missing = "rgb" if odd.rgb is None else "xyz"
+        raise ValueError(
+            f"{odd.path}: has no {missing} file, but other scans in {folder} have; "
+            "add the missing files, or take that modality out of the whole split"
+        )
+    return entries
+
+
+def list_defect(folder: Path) -> list[Entry]:
+    """root/category/split/defect -> its entries; the folder "good" is label 0, any other 1."""
+    return pair(
+        folder,
+        list_files(folder / "rgb", PICTURES),
+        list_files(folder / "xyz", (".tiff", ".tif")),
+        list_files(folder / "gt", PICTURES),
+        label=0 if folder.name == "good" else 1,
+        defect=folder.name,
+    )
+
+
+def _not_there(root: Path, category: str, found: list[str]) -> str:
+    if found:
+        return f"{root}: no category {category!r}; there are {', '.join(found)}"
+    if (root / "train").is_dir():
+        return f"{root}: is itself a category; pass its parent folder as the root"
+    return f"{root}: holds no category; expected folders with train/good/rgb and train/good/xyz"

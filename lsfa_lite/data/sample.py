@@ -1,0 +1,130 @@
+"""One part, seen by a colour camera and a depth sensor at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One scan; the arrays lie pixel on pixel.
+
+    rgb    (H, W, 3) uint8 in 0..255 or float in 0..1; None where there is no colour camera.
+    xyz    (H, W, 3) float32, metres in the camera frame, organised: xyz[v, u] is what pixel
+           rgb[v, u] sees; (0, 0, 0) where the sensor saw nothing. None where there is no sensor.
+    mask   (H, W) bool, True on the defect; None where nobody labelled it.
+    label  0 good, 1 defective, None unknown.
+    defect the folder's name in the data set ("good", "hole", ...), or "".
+    path   where it came from; every error message names it.
+    """
+
+    rgb: np.ndarray | None
+    xyz: np.ndarray | None
+    mask: np.ndarray | None = None
+    label: int | None = None
+    defect: str = ""
+    path: str = "<array>"
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        array = self.rgb if self.rgb is not None else self.xyz
+        assert array is not None  # check() has made sure
+        return array.shape[0], array.shape[1]
+
+    @property
+    def colour(self) -> np.ndarray | None:
+        """(H, W, 3) float32 in 0..1, or None."""
+        if self.rgb is None:
+            return None
+        scale = 255.0 if self.rgb.dtype == np.uint8 else 1.0
+        return self.rgb.astype(np.float32) / scale
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(H, W) bool: where the depth sensor saw something (all True without a sensor)."""
+        if self.xyz is None:
+            return np.ones(self.shape, dtype=bool)
+        return valid_pixels(self.xyz)
+
+    @property
+    def foreground(self) -> np.ndarray:
+        """(H, W) bool: where the part is, once the background has been removed.
+
+        By the depth sensor where there is one; a picture alone counts all that is not black,
+        for black is what background removal leaves behind.
+        """
+        if self.xyz is not None:
+            return self.valid
+        assert self.rgb is not None
+        return np.any(self.rgb > 0, axis=-1)
+
+
+def valid_pixels(xyz: np.ndarray) -> np.ndarray:
+    """(H, W, 3) metres -> (H, W) bool. A point on an axis is a point: only (0, 0, 0) is empty."""
+    return np.any(xyz != 0, axis=-1)
+
+
+FARTHEST = 20.0  # metres; a larger coordinate is a file in millimetres
+
+
+def check(sample: Sample) -> None:
+    """Raise ValueError, naming the file and the cure, for arrays that cannot be a scan."""
+    rgb, xyz, mask, path = sample.rgb, sample.xyz, sample.mask, sample.path
+    if rgb is None and xyz is None:
+        raise ValueError(f"{path}: neither rgb nor xyz; a sample needs at least one of them")
+    if rgb is not None:
+        _check_shape(path, "rgb", rgb, 3)
+        _check_rgb(path, rgb)
+    if xyz is not None:
+        _check_shape(path, "xyz", xyz, 3)
+        _check_xyz(path, xyz)
+        if rgb is not None and rgb.shape[:2] != xyz.shape[:2]:
+            raise ValueError(
+                f"{path}: rgb is {rgb.shape[:2]} but xyz is {xyz.shape[:2]}; "
+                "both must be the same size, pixel on pixel"
+            )
+    if mask is not None and mask.shape != sample.shape:
+        raise ValueError(
+            f"{path}: mask is {mask.shape} but the scan is {sample.shape}; "
+            "the ground truth must have the size of the picture"
+        )
+
+
+def _check_shape(path: str, name: str, array: np.ndarray, channels: int) -> None:
+    if array.ndim != 3 or array.shape[-1] != channels or 0 in array.shape:
+        raise ValueError(f"{path}: {name} has shape {array.shape}, expected (H, W, {channels})")
+
+
+def _check_rgb(path: str, rgb: np.ndarray) -> None:
+    if rgb.dtype == np.uint8:
+        return
+    if not np.issubdtype(rgb.dtype, np.floating):
+        raise ValueError(f"{path}: rgb is {rgb.dtype}, expected uint8 in 0..255 or float in 0..1")
+    if not np.isfinite(rgb).all() or rgb.min() < 0 or rgb.max() > 1:
+        raise ValueError(
+            f"{path}: rgb is float but leaves 0..1 (or has NaN); divide by 255, or cast to uint8"
+        )
+
+
+def _check_xyz(path: str, xyz: np.ndarray) -> None:
+    if not np.issubdtype(xyz.dtype, np.floating):
+        raise ValueError(f"{path}: xyz is {xyz.dtype}, expected float32 in metres")
+    if not np.isfinite(xyz).all():
+        bad = int((~np.isfinite(xyz)).any(axis=-1).sum())
+        raise ValueError(
+            f"{path}: xyz has NaN or Inf in {bad} pixels; write (0, 0, 0) where nothing was seen"
+        )
+    if not xyz.any():
+        raise ValueError(f"{path}: xyz is zero everywhere; the sensor saw nothing in this scan")
+    far = float(np.abs(xyz).max())
+    if far > FARTHEST:
+        raise ValueError(
+            f"{path}: xyz reaches {far:.0f}, which cannot be metres; "
+            "a cloud in millimetres must be divided by 1000"
+        )

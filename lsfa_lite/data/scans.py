@@ -1,0 +1,119 @@
+"""A lazy list of scans: which files belong together, read only when indexed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from lsfa_lite.data.files import read_mask, read_rgb, read_xyz
+from lsfa_lite.data.sample import Sample
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The files of one scan; a modality that is not there is None."""
+
+    rgb: Path | None
+    xyz: Path | None
+    gt: Path | None = None
+    label: int | None = None
+    defect: str = ""
+
+    @property
+    def path(self) -> Path:
+        path = self.rgb or self.xyz
+        assert path is not None  # pair() has made sure
+        return path
+
+    @property
+    def stem(self) -> str:
+        return self.path.stem
+
+
+class Scans(Sequence[Sample]):
+    """Sequence of samples: `scans[3]` reads one scan, `scans[2:9]` is a shorter Scans."""
+
+    def __init__(self, entries: Sequence[Entry], read: Callable[[Entry], Sample] | None = None):
+        self.entries = list(entries)
+        self._read = read or read_scan
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Scans: ...
+    def __getitem__(self, index: int | slice) -> Sample | Scans:
+        if isinstance(index, slice):
+            return Scans(self.entries[index], self._read)
+        return self._read(self.entries[index])
+
+    @property
+    def labels(self) -> list[int | None]:
+        """0 good, 1 defective, None unknown; without reading a file."""
+        return [entry.label for entry in self.entries]
+
+    @property
+    def defects(self) -> list[str]:
+        """The folder names; without reading a file."""
+        return [entry.defect for entry in self.entries]
+
+
+def read_scan(entry: Entry) -> Sample:
+    """Entry -> Sample. A good scan without ground truth has an empty mask, a defective one None.
+
+    Raises FileNotFoundError or ValueError, naming the file, for what cannot be a scan.
+    """
+    rgb = read_rgb(entry.rgb) if entry.rgb else None
+    xyz = read_xyz(entry.xyz) if entry.xyz else None
+    mask = read_mask(entry.gt) if entry.gt else None
+    if mask is None and entry.label == 0:
+        seen = rgb if rgb is not None else xyz
+        mask = None if seen is None else np.zeros(seen.shape[:2], dtype=bool)
+    return Sample(rgb, xyz, mask, entry.label, entry.defect, str(entry.path))
+
+
+def list_files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """{stem: file} of a folder in sorted order; hidden and temporary files are passed over."""
+    if not folder.is_dir():
+        return {}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise ValueError(f"{path}: {found[path.stem].name} has the same stem; remove one")
+        found[path.stem] = path
+    return found
+
+
+def pair(
+    where: Path,
+    rgb: dict[str, Path],
+    xyz: dict[str, Path],
+    gt: dict[str, Path],
+    label: int | None = None,
+    defect: str = "",
+) -> list[Entry]:
+    """Match files by stem. A folder with one modality only is fine; one with holes is not."""
+    if rgb and xyz and set(rgb) != set(xyz):
+        stem = min(set(rgb) ^ set(xyz))
+        there, missing = ("rgb", "3D") if stem in rgb else ("3D", "rgb")
+        raise ValueError(
+            f"{rgb.get(stem) or xyz[stem]}: has no {missing} file of the same stem {stem!r}; "
+            f"add it, or remove this {there} file"
+        )
+    stems = sorted(rgb or xyz)
+    lacking = [stem for stem in stems if gt and stem not in gt]
+    spare = sorted(set(gt) - set(stems))
+    if lacking or spare:
+        text = f"no ground truth for {lacking[0]!r}" if lacking else f"{gt[spare[0]]} has no scan"
+        raise ValueError(f"{where}: {text}; ground truth must be there for all scans or for none")
+    return [Entry(rgb.get(s), xyz.get(s), gt.get(s), label, defect) for s in stems]

@@ -1,0 +1,60 @@
+"""Features on disk, keyed by content: the frozen networks never see the same scan twice.
+
+The folder is safe to delete at any time. LSFA_CACHE in the environment moves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from platformdirs import user_cache_dir
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lsfa_lite.data.files import written_beside
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("LSFA_CACHE") or user_cache_dir("lsfa-lite")) / "features"
+
+
+def content_key(*parts: np.ndarray | str | None) -> str:
+    """Hash of arrays (with shape and type) and texts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.shape}{part.dtype}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+def cached(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The stored tensors of `key`, or compute() stored under it. A broken file is made anew."""
+    path = cache_folder() / key[:2] / f"{key}.safetensors"
+    if path.is_file():
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError):
+            path.unlink(missing_ok=True)  # cut off while it was written by an older program
+    tensors = compute()
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_beside(path) as temporary:
+        save_file(stored, temporary)
+    return stored
+
+
+def fingerprint(module: torch.nn.Module) -> str:
+    """Hash of a network's weights: two detectors agree only if their backbones do."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

