@@ -1,7 +1,7 @@
-"""Shapes made by code, seen from one side by a depth camera: what the point network is pretrained on.
+"""Shapes made by code, seen from one side by a depth camera: the point network's first lessons.
 
-A shape is a function: points (...,3) -> signed value, negative inside. That makes joining a minimum,
-cutting a maximum, and a lumpy surface a sum. The camera looks along +z, as in an organised scan.
+A shape is a function: points (...,3) -> signed value, negative inside. That makes joining a
+minimum, cutting a maximum, and a lumpy surface a sum. The camera looks along +z, as in a scan.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _placed(shape: Shape, rng: np.random.Generator, reach: float) -> Shape:
 
 
 def random_view(rng: np.random.Generator) -> np.ndarray:
-    """A rotation (3,3): mostly from above, as a part lies under a camera; sometimes from anywhere."""
+    """A rotation (3,3): mostly from above, as a part lies under a camera; else from anywhere."""
     if rng.random() < 0.25:
         return Rotation.random(rng=rng).as_matrix()
     tilt = Rotation.from_rotvec(np.append(rng.normal(0, 0.25, 2), 0))
@@ -133,7 +133,7 @@ def scan(shape: Shape, rays: int, steps: int, rng: np.random.Generator) -> np.nd
 
 
 def make_scan(seed: int, points: int = 8192, rays: int = 16384) -> np.ndarray:
-    """A one-sided view (P,3) float32 of a random shape, the same for the same seed; P >= points / 2."""
+    """The one-sided view (P,3) float32 of the random shape of a seed; points / 2 <= P <= points."""
     rng = np.random.default_rng(seed)
     while True:
         shape = moved(random_shape(rng), random_view(rng), np.zeros(3))
@@ -147,7 +147,7 @@ def make_scan(seed: int, points: int = 8192, rays: int = 16384) -> np.ndarray:
 
 
 def add_details(cloud: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bumps, dents, grooves, rough spots and holes, of the size of a few groups: (P,3) -> (P',3)."""
+    """Bumps, dents, grooves, rough spots, holes, as large as a few groups: (P,3) -> (P',3)."""
     cloud = cloud.copy()
     for kind in rng.choice(["bump", "dent", "groove", "rough", "hole"], rng.integers(0, 9)):
         centre = cloud[rng.integers(len(cloud)), :2]

@@ -1,16 +1,15 @@
 """Pretrain LITE's point network by masked autoencoding on shapes made by code, on one CPU core.
 
-    python data_scripts/pretrain_point_mae.py --minutes 40 --work pretraining
+    python data_scripts/pretrain_point_mae.py --work pretraining
 
 writes lsfa_lite/features/weights/point_mae_lite.safetensors and, beside it, a card in JSON with
-the command, the seed and the loss curve. `--work` keeps the shapes and a checkpoint: the same command
-goes on where it was stopped. The number of steps is fixed by --steps; minutes are an upper limit.
+the command, the seed and the loss curve. `--work` keeps the shapes and a checkpoint: the same
+command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from point_shapes import add_details, make_scan
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
@@ -86,7 +85,7 @@ def example(cloud: np.ndarray, config: PointConfig, rng: np.random.Generator) ->
 
 
 def batch(clouds: list[np.ndarray], step: int, options: argparse.Namespace, config: PointConfig):
-    """The batch of a step depends on the seed and the step only, so that a resumed run repeats it."""
+    """It depends on the seed and the step only, so that a resumed run sees the same batches."""
     rng = np.random.default_rng([options.seed, step])
     chosen = rng.integers(len(clouds), size=options.batch)
     columns = zip(*(example(clouds[i], config, rng) for i in chosen), strict=True)

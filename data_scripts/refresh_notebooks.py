@@ -52,8 +52,9 @@ def normalise(notebook: NotebookNode) -> None:
         count += 1
         cell.execution_count = count
         cell.metadata.pop("execution", None)
-        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
         for output in cell.outputs:
+            if output.get("name") == "stderr":
+                sys.exit(f"cell {number} writes to stderr: {output.text}\n{cell.source}")
             output.pop("transient", None)
             if output.output_type == "execute_result":
                 output.execution_count = count
@@ -62,14 +63,14 @@ def normalise(notebook: NotebookNode) -> None:
                 output.data["image/png"] = shrink(output.data["image/png"])
 
 
-def shrink(png: str, width: int = 640) -> str:
-    """base64 PNG -> the same, narrower and in 128 colours: a preview; the book draws its own."""
+def shrink(png: str, width: int = 600) -> str:
+    """base64 PNG -> the same, narrower and in 96 colours: a preview; the book draws its own."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")
     if picture.width > width:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     small = io.BytesIO()
-    picture.quantize(128, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
+    picture.quantize(96, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
     return base64.b64encode(small.getvalue()).decode() + "\n"
 
 

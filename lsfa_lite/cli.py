@@ -148,7 +148,8 @@ def _fit(arguments: argparse.Namespace) -> None:
     detector.fit(data.train, data.validation, progress=True)
     detector.save(arguments.out)
     print(
-        f"fitted on {len(data.train)} samples with {' + '.join(detector.modalities)}: {arguments.out}"
+        f"fitted on {len(data.train)} samples with {' + '.join(detector.modalities)}: "
+        f"{arguments.out}"
     )
 
 
@@ -194,11 +195,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> None:
     from lsfa_lite.data.files import written_beside
+    from lsfa_lite.data.mini3d import Mini3DConfig
     from lsfa_lite.experiments.demo import demo
     from lsfa_lite.reports import demo_table
 
     config = _config(arguments)
-    rows = list(demo(config, arguments.out, arguments.seed, arguments.categories, arguments.device))
+    data = Mini3DConfig(seed=arguments.seed)
+    rows = list(demo(config, data, arguments.out, arguments.categories, arguments.device))
     print(demo_table(rows))
     if arguments.json:
         with written_beside(arguments.json) as temporary:

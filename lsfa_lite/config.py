@@ -46,7 +46,7 @@ class ImageConfig:
     )  # CNN: stages of features_only, concatenated (ours)
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    smooth: int = 3  # patch features averaged over smooth x smooth neighbours (PatchCore); 1 is off
+    smooth: int = 1  # mean over smooth x smooth neighbours (PatchCore: 3); 1 is off (ours)
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ class PointConfig:
     power: float = 1.0  # weight 1 / distance**power (Eq. 1); M3DM squares
     max_points: int = 20000  # a larger cloud is thinned, seeded; 0 keeps all (ours)
     fpfh_radius: float = 0.006  # metres, FPFH only (ours)
+    fpfh_neighbours: int = 100  # at most, inside the radius, FPFH only (3D-ADS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class AdaptationConfig:
     """Algorithm 1: adaptors, losses, memory banks, optimiser (section 3, section 4.1)."""
 
     steps: int = 100  # optimiser steps; 0 is "no adaptation". Not given in the paper (ours)
-    input: Literal["none", "centre", "standardise", "whiten"] = "centre"  # (ours)
+    input: Literal["none", "centre", "scale", "standardise", "whiten"] = "scale"  # (ours)
     adaptor: Literal["encoder", "encoder2", "linear", "conv1x1", "identity"] = (
         "encoder"  # (3.1, Table 6)
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.special import erf
 from safetensors.torch import save_file
+from scipy.special import erf
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lsfa_lite.config import PAPER, PointConfig
@@ -25,7 +25,14 @@ from lsfa_lite.features.points import (
 )
 
 TINY = PointConfig(
-    weights="random", groups=6, group_size=5, width=8, token_hidden=4, depth=3, heads=2, layers=(0, 2)
+    weights="random",
+    groups=6,
+    group_size=5,
+    width=8,
+    token_hidden=4,
+    depth=3,
+    heads=2,
+    layers=(0, 2),
 )
 
 
@@ -50,7 +57,9 @@ def shaken(config: PointConfig = TINY, seed: int = 3) -> PointMAE:
 # ---- the network, by hand: loops and float64, written from the architecture ----
 
 
-def by_hand(model: PointMAE, config: PointConfig, groups: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def by_hand(
+    model: PointMAE, config: PointConfig, groups: np.ndarray, centres: np.ndarray
+) -> np.ndarray:
     """One cloud, groups (G,K,3), centres (G,3) -> (G,D')."""
     p = {name: value.double().numpy() for name, value in model.state_dict().items()}
 
@@ -85,7 +94,9 @@ def by_hand(model: PointMAE, config: PointConfig, groups: np.ndarray, centres: n
                 out[i, own] = (weight / weight.sum()) @ value[:, own]
         return linear(out, f"{name}.proj")
 
-    local = np.maximum(batch_norm(linear(groups, "encoder.first_conv.0"), "encoder.first_conv.1"), 0)
+    local = np.maximum(
+        batch_norm(linear(groups, "encoder.first_conv.0"), "encoder.first_conv.1"), 0
+    )
     local = linear(local, "encoder.first_conv.3")
     whole = np.repeat(local.max(axis=1, keepdims=True), groups.shape[1], axis=1)
     both = linear(np.concatenate([whole, local], axis=2), "encoder.second_conv.0")
@@ -161,7 +172,9 @@ def test_unit_sphere_makes_features_blind_to_size_and_place() -> None:
     model, points = shaken(), cloud()
     other = 3 * points + torch.tensor([0.1, -0.2, 0.3])
     _, features = describe_points(model, points, TINY)
-    torch.testing.assert_close(describe_points(model, other, TINY)[1], features, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        describe_points(model, other, TINY)[1], features, atol=1e-3, rtol=1e-3
+    )
     metres = dataclasses.replace(TINY, point_norm="none")
     _, raw = describe_points(model, points, metres)
     assert not torch.allclose(describe_points(model, other, metres)[1], raw, atol=1e-2)
@@ -212,8 +225,12 @@ def test_bad_clouds_are_refused() -> None:
 def test_the_whole_path_runs_on_the_device_of_the_cloud(norm: str, kind: str) -> None:
     config = dataclasses.replace(TINY, point_norm=norm, batch_norm=kind)
     with FakeTensorMode(allow_non_fake_inputs=False):
-        model = PointMAE(config).to("cuda").eval()
-        groups, centres = torch.empty(1, 6, 5, 3, device="cuda"), torch.empty(1, 6, 3, device="cuda")
+        with torch.device("cuda"):
+            model = PointMAE(config).eval()
+        groups, centres = (
+            torch.empty(1, 6, 5, 3, device="cuda"),
+            torch.empty(1, 6, 3, device="cuda"),
+        )
         features = model(groups, centres)
         assert features.device.type == "cuda"
         assert features.shape == (1, 6, 16)
@@ -228,7 +245,11 @@ def test_the_whole_path_runs_on_the_device_of_the_cloud(norm: str, kind: str) ->
 
 def published(config: PointConfig, prefix: str = "", seed: int = 0) -> dict:
     """A checkpoint in the layout of Point-MAE's release, encoder and decoder, by name and shape."""
-    width, hidden, generator = config.width, config.token_hidden, torch.Generator().manual_seed(seed)
+    width, hidden, generator = (
+        config.width,
+        config.token_hidden,
+        torch.Generator().manual_seed(seed),
+    )
     shapes: dict[str, tuple[int, ...]] = {}
     for conv, sizes in (("first", (3, 1, 2)), ("second", (4, 4, None))):
         start = sizes[0] if conv == "first" else 4 * hidden
@@ -236,7 +257,9 @@ def published(config: PointConfig, prefix: str = "", seed: int = 0) -> dict:
         end = 2 * hidden if conv == "first" else width
         name = f"MAE_encoder.encoder.{conv}_conv"
         shapes |= {f"{name}.0.weight": (middle, start, 1), f"{name}.0.bias": (middle,)}
-        shapes |= {f"{name}.1.{k}": (middle,) for k in ("weight", "bias", "running_mean", "running_var")}
+        shapes |= {
+            f"{name}.1.{k}": (middle,) for k in ("weight", "bias", "running_mean", "running_var")
+        }
         shapes |= {f"{name}.1.num_batches_tracked": ()}
         shapes |= {f"{name}.3.weight": (end, middle, 1), f"{name}.3.bias": (end,)}
     for place in ("MAE_encoder.pos_embed", "decoder_pos_embed"):
@@ -248,7 +271,10 @@ def published(config: PointConfig, prefix: str = "", seed: int = 0) -> dict:
             shapes |= {f"{name}.{norm}.weight": (width,), f"{name}.{norm}.bias": (width,)}
         shapes |= {f"{name}.attn.qkv.weight": (3 * width, width)}
         shapes |= {f"{name}.attn.proj.weight": (width, width), f"{name}.attn.proj.bias": (width,)}
-        shapes |= {f"{name}.mlp.fc1.weight": (4 * width, width), f"{name}.mlp.fc1.bias": (4 * width,)}
+        shapes |= {
+            f"{name}.mlp.fc1.weight": (4 * width, width),
+            f"{name}.mlp.fc1.bias": (4 * width,),
+        }
         shapes |= {f"{name}.mlp.fc2.weight": (width, 4 * width), f"{name}.mlp.fc2.bias": (width,)}
     for name in ("MAE_encoder.norm", "MAE_decoder.norm"):
         shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
@@ -280,7 +306,9 @@ def test_the_layout_at_the_size_of_the_paper_has_the_published_shapes() -> None:
     with torch.device("meta"):
         model = PointMAE(config)
     given = published_weights(published(config))
-    assert {k: v.shape for k, v in given.items()} == {k: v.shape for k, v in model.state_dict().items()}
+    assert {k: v.shape for k, v in given.items()} == {
+        k: v.shape for k, v in model.state_dict().items()
+    }
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(21.8e6, rel=0.005)
     assert model.width == 1152
 
@@ -320,7 +348,9 @@ def test_a_wrong_shape_is_named(tmp_path: Path) -> None:
 
 def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
     assert '"base_model"' in refused(tmp_path, {"model": {}})
-    assert "refused" in refused(tmp_path, {"base_model": {}, "options": TINY})  # needs code to unpickle
+    assert "refused" in refused(
+        tmp_path, {"base_model": {}, "options": TINY}
+    )  # needs code to unpickle
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04 half of a file")
     with pytest.raises(ValueError, match=r"cut\.pth.*download it again"):
         load_point_mae(dataclasses.replace(TINY, weights=str(tmp_path / "cut.pth")))
@@ -334,7 +364,9 @@ def test_safetensors_load_and_must_fit(tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, weights=str(tmp_path / "own.safetensors"))
     loaded = load_point_mae(config)
     assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
-    with pytest.raises(ValueError, match=r"own\.safetensors does not fit .*missing blocks\.blocks\.3"):
+    with pytest.raises(
+        ValueError, match=r"own\.safetensors does not fit .*missing blocks\.blocks\.3"
+    ):
         load_point_mae(dataclasses.replace(config, depth=4))
 
 

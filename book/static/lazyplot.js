@@ -22,6 +22,15 @@
     return change;
   };
 
+  // On a narrow screen the eye moves away, so that the whole cloud is seen.
+  const stepBack = (layout, width) => {
+    const far = Math.max(1, 600 / width);
+    for (const scene of Object.keys(layout).filter(key => /^scene/.test(key))) {
+      const eye = layout[scene].camera?.eye;
+      for (const axis in eye) eye[axis] *= far;
+    }
+  };
+
   // Turning one of several linked scenes turns the others.
   const link = plot => {
     const scenes = Object.keys(plot.layout).filter(key => /^scene/.test(key));
@@ -43,6 +52,7 @@
       await load();
       const figure = JSON.parse(box.querySelector("script").textContent);
       const plot = box.querySelector(".lazyplot-canvas");
+      stepBack(figure.layout, plot.clientWidth);
       await Plotly.newPlot(plot, figure.data, figure.layout, {responsive: true, displaylogo: false});
       await Plotly.relayout(plot, ink(plot.layout));
       if (figure.layout.meta?.linked) link(plot);

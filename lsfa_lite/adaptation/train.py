@@ -119,10 +119,8 @@ def loss_terms(
             rgb, points = (heads[m](adapted[m]) for m in ("rgb", "3d"))  # F' (B, N, D)
             terms["local_alignment"] = losses.local_alignment(rgb, points, batch.foreground, *how)
         if config.global_alignment > 0:
-            rgb, points = (
-                heads[m](globals_[m]).flatten(0, 1) for m in ("rgb", "3d")
-            )  # G' (B*k, D)
-            terms["global_alignment"] = losses.global_alignment(rgb, points, *how)
+            rgb, points = (heads[m](globals_[m].flatten(0, 1)) for m in ("rgb", "3d"))  # G'
+            terms["global_alignment"] = losses.global_alignment(rgb, points, *how)  # B*k pairs
     reduction, squared = config.reduction, config.squared
     for name in adapted:
         bank = adaptation.local_bank(name)

@@ -1,8 +1,10 @@
 """What is done to the features before the adaptor; whitening alone is LSFA's closed-form yardstick.
 
 The paper has no such step. Centring keeps the inner products of Eq. 2 and 3 from being ruled by the
-mean feature. Whitening equalises all directions of the normal features at once; compactness
-(Eq. 5, 6) shrinks the wide ones step by step: so whitening alone is printed beside LSFA.
+mean feature; "scale" also divides by one number, so that learning rate and losses mean the same for
+every backbone, and leaves the shape of the cloud of features alone. Whitening equalises all
+directions of the normal features at once; compactness (Eq. 5, 6) shrinks the wide ones step by
+step: so whitening alone is printed beside LSFA.
 """
 
 from __future__ import annotations
@@ -12,14 +14,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["none", "centre", "standardise", "whiten"]
+Kind = Literal["none", "centre", "scale", "standardise", "whiten"]
 
 
 class InputTransform(nn.Module):
     """x -> (x - mean) / scale, or @ matrix; fitted on training foreground, frozen afterwards."""
 
     mean: Tensor  # (D,)
-    scale: Tensor  # (D,), standardise only
+    scale: Tensor  # (D,), standardise and scale
     matrix: Tensor  # (D, D), whiten only
 
     def __init__(self, width: int, kind: Kind = "none") -> None:
@@ -28,7 +30,7 @@ class InputTransform(nn.Module):
             raise ValueError(f"kind is {kind!r}, expected one of {', '.join(get_args(Kind))}")
         self.kind = kind
         self.register_buffer("mean", torch.zeros(width))
-        if kind == "standardise":
+        if kind in ("scale", "standardise"):
             self.register_buffer("scale", torch.ones(width))
         if kind == "whiten":
             self.register_buffer("matrix", torch.eye(width))
@@ -49,8 +51,11 @@ class InputTransform(nn.Module):
             return out
         mean = features.mean(0, dtype=torch.float64)  # (D,)
         out.mean.copy_(mean)
-        if kind == "standardise":
-            std = (features - mean).square().mean(0).sqrt()  # (D,)
+        if kind in ("scale", "standardise"):
+            variance = (features - mean).square().mean(0)  # (D,)
+            std = (
+                variance.sqrt() if kind == "standardise" else variance.mean().sqrt().expand_as(mean)
+            )
             out.scale.copy_(torch.where(std > 0, std, 1.0))
         if kind == "whiten":
             out.matrix.copy_(whitening_matrix(covariance(features, mean), shrinkage))
@@ -61,7 +66,7 @@ class InputTransform(nn.Module):
         if self.kind == "none":
             return features
         centred = features - self.mean
-        if self.kind == "standardise":
+        if self.kind in ("scale", "standardise"):
             return centred / self.scale
         return centred @ self.matrix if self.kind == "whiten" else centred
 

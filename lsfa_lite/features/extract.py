@@ -170,8 +170,9 @@ class FeatureExtractor:
         points = torch.from_numpy(xyz[seen]).to(self.device)  # P 3
         pixels = torch.from_numpy(np.flatnonzero(seen)).to(self.device)  # P
         try:
-            if config.backbone == "fpfh":
-                values = torch.from_numpy(fpfh(xyz[seen], config.fpfh_radius)).to(self.device)
+            if config.backbone == "fpfh":  # describes points, not groups: nothing to interpolate
+                described = fpfh(xyz[seen], config.fpfh_radius, config.fpfh_neighbours)
+                values = torch.from_numpy(described).to(self.device)  # P D
             else:
                 network = self.network("3d")
                 assert isinstance(network, PointMAE)

@@ -39,8 +39,8 @@ class TokenNorm(nn.BatchNorm1d):
 class PointLinear(nn.Conv1d):
     """The same linear map for every point, (...,C) -> (...,C').
 
-    Its weight has the shape of the published checkpoint's 1x1 convolution; the matrix product is the
-    same map, and twice as fast on a CPU.
+    Its weight has the shape of the 1x1 convolution in the published checkpoint; as a matrix product
+    the same map is twice as fast on a CPU.
     """
 
     def __init__(self, width_in: int, width_out: int) -> None:
@@ -144,8 +144,8 @@ def position_embedding(width: int) -> nn.Sequential:
 class PointMAE(nn.Module):
     """The encoder of Point-MAE (arXiv 2203.06604), as section 4.1 of the paper uses it.
 
-    `layers` counts blocks from 0 (published code: 3, 7, 11 of 12); each chosen output goes through the
-    same final norm, and they are concatenated: D' = len(layers) * width. No dropout anywhere.
+    `layers` counts blocks from 0 (published code: 3, 7, 11 of 12); each chosen output goes through
+    the same final norm, and they are concatenated: D' = len(layers) * width. No dropout anywhere.
     """
 
     def __init__(self, config: PointConfig) -> None:

@@ -1,6 +1,6 @@
 """How the point network learns without labels: hide groups, and rebuild them from the rest.
 
-Source: Point-MAE (arXiv 2203.06604), section 3. `data_scripts/pretrain_point_mae.py` trains with it.
+Source: Point-MAE (arXiv 2203.06604), section 3. data_scripts/pretrain_point_mae.py trains with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def stretch(points: Tensor, normals: Tensor, factor: float) -> Tensor:
     """Lengthen the part of (...,K,3) that lies along the group's normal (...,3).
 
     A patch of surface is flat: how its points happen to be spread over it dominates the Chamfer
-    distance, and a dent hardly counts. Measured in a space that is stretched along the normal, it does.
+    distance, and a dent hardly counts. In a space that is stretched along the normal it does.
     """
     normals = normals.unsqueeze(-2)  # (...,1,3)
     height = (points * normals).sum(dim=-1, keepdim=True)  # (...,K,1)
@@ -59,9 +59,9 @@ class MaskedAutoencoder(nn.Module):
         """
         batch, groups = centres.shape[:2]
         blocks = self.encoder.encode(take(neighbourhoods, visible), take(centres, visible))
-        tokens = repeat(self.mask_token, "d -> b g d", b=batch, g=groups)
-        index = repeat(visible, "b v -> b v d", d=tokens.shape[-1])
-        tokens = tokens.scatter(1, index, self.encoder.norm(blocks[-1]))  # (B,G,D)
+        hidden = repeat(self.mask_token, "d -> b g d", b=batch, g=groups)
+        index = repeat(visible, "b v -> b v d", d=hidden.shape[-1])
+        tokens = hidden.scatter(1, index, self.encoder.norm(blocks[-1]))  # (B,G,D)
         decoded = self.norm(self.decoder(tokens, self.decoder_pos_embed(centres))[-1])
         return rearrange(self.head(decoded), "b g (k c) -> b g k c", c=3)
 
@@ -71,7 +71,7 @@ def reconstruction_loss(
 ) -> tuple[Tensor, Tensor]:
     """Mean Chamfer-L2 over hidden groups, and over visible ones.
 
-    predicted (B,G,K,3), target (B,G,T,3) points without sensor noise, normals (B,G,3) -> two scalars.
+    predicted (B,G,K,3), target (B,G,T,3) without sensor noise, normals (B,G,3) -> two scalars.
     """
     distance = chamfer(
         stretch(predicted, normals, factor), stretch(target, normals, factor)

@@ -25,8 +25,8 @@ def load_point_mae(
 ) -> PointMAE:
     """phi_P with its weights, frozen and in evaluation mode, on `device`.
 
-    config.weights: "package" (LITE's, pretrained by data_scripts/pretrain_point_mae.py), "random" (drawn by
-    `seed`), or a file: .safetensors of this package, or the published pretrain.pth (sha256 PUBLISHED_SHA256).
+    config.weights: "package" (LITE's, made by data_scripts/pretrain_point_mae.py), "random" (drawn
+    by `seed`), or a file: .safetensors of this package, or the published pretrain.pth.
 
     Raises FileNotFoundError if the file is missing, ValueError if it does not fit the config.
     """
@@ -62,8 +62,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def published_weights(checkpoint: Any, path: str = "checkpoint") -> dict[str, Tensor]:
     """The published layout -> parameters under the names of PointMAE.
 
-    checkpoint["base_model"] holds `[module.]MAE_encoder.<name>` and the decoder's parameters, which are
-    left out knowingly.
+    checkpoint["base_model"] holds `[module.]MAE_encoder.<name>` and the decoder's parameters, which
+    are left out knowingly.
 
     Raises ValueError if "base_model" is missing, or naming every key that belongs to neither.
     """

@@ -32,7 +32,7 @@ def thin(points: Tensor, limit: int, seed: int = 0) -> Tensor:
 
 
 def group(points: Tensor, groups: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(P,3) -> neighbourhoods (G,K,3) relative to their centre, centres (G,3), their indices (G,)."""
+    """(P,3) -> neighbourhoods (G,K,3) relative to their centres, centres (G,3), their indices."""
     chosen = farthest_point_sampling(points, groups)
     centres = points[chosen]  # (G,3)
     neighbours = points[nearest_groups(points, centres, size)]  # (G,K,3)
@@ -46,7 +46,7 @@ def describe_points(
     """One cloud (P,3) in metres -> centres (G,3) in the same metres, features (G,D').
 
     point_norm="unit_sphere" scales the cloud as in pretraining before the network sees it; "none"
-    feeds metres, as the published pipelines do (then batch_norm="batch" is what keeps the features apart).
+    feeds metres, as the published pipelines do (batch_norm="batch" then keeps the features apart).
     A cloud of more than config.max_points is thinned by `seed`. Source: section 4.1.
 
     Raises ValueError for a cloud with fewer points than groups or neighbours, NaN or Inf.

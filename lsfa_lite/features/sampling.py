@@ -31,8 +31,8 @@ def farthest_point_sampling(points: Tensor, count: int, start: int = 0) -> Tenso
 def nearest_groups(points: Tensor, centres: Tensor, size: int, chunk: int = 256) -> Tensor:
     """The `size` nearest points of each centre, nearest first.
 
-    points (P,3), centres (G,3), same unit -> indices (G,K) long into points. A centre that is one of
-    the points is its own first neighbour. `chunk` centres at a time, so that the distances held
+    points (P,3), centres (G,3), same unit -> indices (G,K) long into points. A centre that is one
+    of the points is its own first neighbour. `chunk` centres at a time, so that the distances held
     are chunk x P. Source: section 4.1 (groups of neighbouring points).
 
     Raises ValueError if there are fewer points than neighbours.

@@ -11,10 +11,11 @@ from PIL import Image
 
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.plots.relief import relief
-from lsfa_lite.plots.style import ANOMALY, DEPTH, INK
+from lsfa_lite.plots.style import ANOMALY, DEPTH, INK, SHAPE
 
 Colour = Literal["rgb", "depth", "shape", "anomaly"]
 MAX_POINTS = 5000  # in one figure: about 80 kB of the page
+WIDTH = 640  # pixels, of a figure in a page
 PALETTE = 64  # colours kept of a picture
 
 
@@ -86,14 +87,17 @@ def clouds(
 def _thin(
     sample: Sample, keep: np.ndarray | None, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Flat indices of at most `count` pixels that the sensor saw."""
+    """Flat indices of at most `count` pixels that the sensor saw: one at random per square."""
     if sample.xyz is None:
         raise ValueError(f"{sample.path}: no xyz; a cloud needs the depth sensor's file")
-    wanted = sample.valid if keep is None else sample.valid & keep
-    pixels = np.flatnonzero(wanted)
-    if len(pixels) > count:
-        pixels = np.sort(rng.choice(pixels, count, replace=False))
-    return pixels
+    pixels = rng.permutation(np.flatnonzero(sample.valid if keep is None else sample.valid & keep))
+    side, chosen = 1, pixels
+    while len(chosen) > count:
+        side += 1  # pixels
+        row, column = np.divmod(pixels, sample.shape[1])
+        square = row // side * sample.shape[1] + column // side
+        chosen = pixels[np.unique(square, return_index=True)[1]]
+    return np.sort(chosen)
 
 
 def _marker(
@@ -103,7 +107,7 @@ def _marker(
         return _picture_colours(sample, pixels)
     if colour == "shape":
         grey = (relief(sample).reshape(-1)[pixels] * 255).astype(np.uint8)
-        return {"color": grey, "colorscale": "gray", "cmin": 0, "cmax": 255}
+        return {"color": grey, "colorscale": list(SHAPE), "cmin": 0, "cmax": 255}
     if colour == "depth":
         assert sample.xyz is not None  # _thin() has made sure
         values = sample.xyz[..., 2] * 1000
@@ -139,7 +143,7 @@ def _trace(sample: Sample, pixels: np.ndarray, marker: dict[str, Any], scene: st
         y=y,
         z=z,
         mode="markers",
-        marker={"size": 2.4, **marker},
+        marker={"size": 4, **marker},
         hovertemplate=hover + "<extra></extra>",
         scene=scene,
         showlegend=False,
@@ -157,24 +161,30 @@ def _share_scale(figure: go.Figure, title: str) -> None:
 
 def _arrange(figure: go.Figure, count: int, titles: Sequence[str], height: int) -> None:
     axis = {"showbackground": False, "gridcolor": "rgba(128,128,128,0.25)", "zeroline": False}
-    axis |= {"nticks": 4, "color": INK, "tickfont": {"size": 10}}
+    axis |= {"nticks": 4, "color": INK, "tickfont": {"size": 10}, "showspikes": False}
+    far = max(1.0, count * height / WIDTH)  # narrow scenes are seen from farther away
     for i in range(count):
         left, right = i / count, (i + 1) / count
         scene = {
             "domain": {"x": [left, right], "y": [0, 1]},
             "aspectmode": "data",
             # the camera frame: x to the right, y down, z away from the camera
-            "camera": {"eye": {"x": 0.0, "y": -0.9, "z": -1.3}, "up": {"x": 0, "y": -1, "z": 0}},
+            "camera": {
+                "eye": {"x": 0.0, "y": -0.7 * far, "z": -1.5 * far},
+                "up": {"x": 0, "y": -1, "z": 0},
+            },
             **{f"{name}axis": {"title": {"text": f"{name}, mm"}, **axis} for name in "xyz"},
         }
         figure.update_layout({f"scene{i + 1 if i else ''}": scene})
         if i < len(titles) and titles[i]:
             place = {"x": (left + right) / 2, "y": 1.0, "xref": "paper", "yref": "paper"}
-            figure.add_annotation(text=titles[i], showarrow=False, font={"size": 14}, **place)
+            figure.add_annotation(
+                text=titles[i], showarrow=False, yanchor="bottom", font={"size": 14}, **place
+            )
     figure.update_layout(
         template=None,
         height=height,
-        margin={"l": 0, "r": 0, "t": 24, "b": 0},
+        margin={"l": 0, "r": 0, "t": 28, "b": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         font={"color": INK},
     )

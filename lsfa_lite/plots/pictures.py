@@ -9,12 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.plots.relief import relief
-from lsfa_lite.plots.style import ANOMALY, DEFECT, DEPTH, EMPTY, INK
+from lsfa_lite.plots.style import ANOMALY, DEFECT, DEPTH, EMPTY, INK, SHAPE
 
 PANELS = ("picture", "depth", "defect")
 
@@ -121,7 +122,8 @@ def _show_depth(axis: Axes, sample: Sample) -> ScalarMappable | None:
 def _show_shape(axis: Axes, sample: Sample) -> None:
     if sample.xyz is not None:
         shade = np.ma.masked_where(~sample.valid, relief(sample))  # (H, W)
-        axis.imshow(shade, cmap=mpl.colormaps["gray"].with_extremes(bad=EMPTY), vmin=0, vmax=1)
+        colours = LinearSegmentedColormap.from_list("shape", SHAPE).with_extremes(bad=EMPTY)
+        axis.imshow(shade, cmap=colours, vmin=0, vmax=1)
 
 
 def _show_defect(axis: Axes, sample: Sample) -> None:
@@ -129,7 +131,7 @@ def _show_defect(axis: Axes, sample: Sample) -> None:
     if sample.colour is not None:
         axis.imshow(0.25 * sample.colour)
     if sample.mask is not None:
-        colour = mpl.colors.to_rgb(DEFECT)
+        colour = to_rgb(DEFECT)
         axis.imshow(np.dstack([np.broadcast_to(colour, (*sample.shape, 3)), sample.mask]))
 
 

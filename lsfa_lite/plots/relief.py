@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from lsfa_lite.data.sample import Sample
 
-LIGHT = np.array([-0.8, -0.4, -0.35])  # towards the light, camera frame: low, from the left
+LIGHT = np.array([-0.75, -0.35, -0.55])  # towards the light, camera frame: low, from the left
 
 
 def relief(sample: Sample, smooth: float = 2.0) -> np.ndarray:
@@ -26,5 +26,5 @@ def relief(sample: Sample, smooth: float = 2.0) -> np.ndarray:
     down, right = np.gradient(xyz, axis=(0, 1))  # (H, W, 3) each
     normal = np.cross(down, right)  # (H, W, 3), towards the camera
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
-    shade = 0.5 + 0.5 * normal @ (LIGHT / np.linalg.norm(LIGHT))  # (H, W), no flank goes black
+    shade = np.clip(normal @ (LIGHT / np.linalg.norm(LIGHT)), 0, 1)  # (H, W)
     return np.where(sample.valid, shade, 0).astype(np.float32)

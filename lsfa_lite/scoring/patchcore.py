@@ -8,27 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lsfa_lite.adaptation.memory import nearest
 from lsfa_lite.config import ScoringConfig
 from lsfa_lite.scoring.coreset import greedy_coreset
-
-
-@torch.no_grad()
-def nearest(queries: Tensor, bank: Tensor, chunk: int = 512) -> tuple[Tensor, Tensor]:
-    """The nearest bank row of each query: distances (Q,), indices (Q,) long.
-
-    queries (Q, D), bank (M, D) on one device. Memory: chunk x M numbers at a time. The search
-    uses |b|^2 - 2 q b, one matrix product; the winner's distance is then taken from the
-    difference itself, so that a query which equals its winner is at exactly 0.
-    """
-    middle = bank.mean(dim=0)  # differences stay, numbers get smaller: fewer digits lost
-    centred = bank - middle
-    squares = centred.square().sum(dim=1)  # (M,)
-    distances, indices = [queries.new_empty(0)], [squares.new_empty(0, dtype=torch.long)]
-    for rows in queries.split(chunk):
-        winner = torch.addmm(squares, rows - middle, centred.T, alpha=-2).argmin(dim=1)  # (chunk,)
-        distances.append((rows - bank.index_select(0, winner)).norm(dim=1))  # (chunk,)
-        indices.append(winner)
-    return torch.cat(distances), torch.cat(indices)  # (Q,), (Q,)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from lsfa_lite.data.mini3d.maps import PITCH, bilinear, nearest, noise
 from lsfa_lite.data.mini3d.scene import Scene, rays
 from lsfa_lite.data.mini3d.shapes import Part
 
-STEP = 1.2  # mm of height between two looks along a ray
+STEP = 1.8  # mm of height between two looks along a ray
 TABLE = np.array([0.045, 0.050, 0.058])  # linear RGB of the mat
 
 

@@ -1,0 +1,50 @@
+"""Measure what adaptation does on mini3d: `python data_scripts/measure_effect.py --work FOLDER`.
+
+Three questions: the mean effect (three generator seeds), the length of training, the strength of
+the nuisance. FOLDER keeps data sets and one record per run; the same command goes on where it was
+stopped. At the end all records are gathered in --out, which the book reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lsfa_lite.config import LITE
+from lsfa_lite.data.files import written_beside
+from lsfa_lite.data.mini3d import Mini3DConfig
+from lsfa_lite.experiments.effect import VARIANTS, Run, load, measure, plan
+
+USUAL = Mini3DConfig().nuisance
+DIAL = (0.0, 0.2, 0.7, 1.0)
+LENGTHS = (10, 30, 100, 300)
+MAIN = list(VARIANTS)
+FEW = ["no adaptation", "whitening", "LSFA"]
+
+
+def questions(seeds: list[int]) -> dict[str, list[Run]]:
+    return {
+        "mean": plan(seeds, [USUAL], MAIN),
+        "length": plan(seeds[:1], [USUAL], ["LSFA", "LSFA as printed"], LENGTHS),
+        "dial": plan(seeds[:1], DIAL, FEW),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("book/records/effect.json"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--questions", nargs="+", default=["mean", "length", "dial"])
+    arguments = parser.parse_args()
+    records = arguments.work / "records"
+    for name in arguments.questions:
+        measure(LITE, questions(arguments.seeds)[name], arguments.work / "data", records)
+    with written_beside(arguments.out) as temporary:
+        rows = [json.dumps(record) for record in load(records)]
+        temporary.write_text("[\n" + ",\n".join(rows) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""What adaptation does to detection: the same parts with and without it, on many data sets.
+
+A run is one category, generator seed, nuisance and variant; its record is one small JSON file, so
+that an interrupted study goes on where it was. `paired` turns records into differences.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from tqdm.auto import tqdm
+
+from lsfa_lite.config import BackgroundConfig, Config
+from lsfa_lite.data import mini3d
+from lsfa_lite.data.background import clean_folder
+from lsfa_lite.data.files import written_beside
+from lsfa_lite.experiments.demo import fit_and_evaluate
+
+# Eq. 2 to 9 and section 4.1 word by word, on LITE's networks: a vanilla (post-norm) layer with its
+# usual initialisation, inner products without temperature, sums, nothing done to the features.
+PRINTED: dict[str, Any] = {
+    "adaptation__input": "none",
+    "adaptation__adaptor": "encoder",
+    "adaptation__norm": "post",
+    "adaptation__zero_init": False,
+    "adaptation__cosine": False,
+    "adaptation__temperature": 1.0,
+    "adaptation__denominator": "joint",
+    "adaptation__squared": False,
+    "adaptation__reduction": "sum",
+    "adaptation__local_alignment": 1.0,
+    "adaptation__global_alignment": 1.0,
+    "adaptation__local_compactness": 1.0,
+    "adaptation__global_compactness": 1.0,
+    "adaptation__consistency": 0.6,
+    "adaptation__lr": 2e-3,
+    "adaptation__clip": 0.0,
+}
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "no adaptation": {"adaptation__steps": 0},
+    "whitening": {"adaptation__steps": 0, "adaptation__input": "whiten"},
+    "LSFA": {},
+    "LSFA, consistency alone": {
+        "adaptation__local_compactness": 0.0,
+        "adaptation__global_compactness": 0.0,
+    },
+    "LSFA, compactness alone": {"adaptation__consistency": 0.0},
+    "LSFA as printed": PRINTED,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    category: str
+    seed: int  # of the generator
+    nuisance: float
+    variant: str
+    steps: int | None = None  # another length of training than the config's
+
+    @property
+    def name(self) -> str:
+        steps = "" if self.steps is None else f"-{self.steps}"
+        variant = self.variant.replace(" ", "-").replace(",", "")
+        return f"{self.category}-{self.seed}-{self.nuisance:g}-{variant}{steps}"
+
+
+def plan(
+    seeds: Sequence[int],
+    nuisances: Sequence[float],
+    variants: Sequence[str],
+    steps: Sequence[int | None] = (None,),
+    categories: Sequence[str] = mini3d.CATEGORIES,
+) -> list[Run]:
+    """Every combination, data set by data set."""
+    return [Run(*r) for r in product(categories, seeds, nuisances, variants, steps)]
+
+
+def measure(config: Config, runs: Iterable[Run], data: Path, records: Path) -> None:
+    """Do the runs that have no record yet. Data sets are made in `data`, records in `records`."""
+    waiting = [run for run in runs if not (records / f"{run.name}.json").is_file()]
+    for run in tqdm(waiting, "effect of adaptation"):
+        changes = VARIANTS[run.variant]
+        if run.steps is not None and "adaptation__steps" not in changes:
+            changes = changes | {"adaptation__steps": run.steps}
+        root = prepare(run, data)
+        table = fit_and_evaluate(config.change(**changes), root, run.category, progress=False)
+        with written_beside(records / f"{run.name}.json") as temporary:
+            temporary.write_text(json.dumps(asdict(run) | {"table": table}))
+
+
+def prepare(run: Run, data: Path) -> Path:
+    """The run's data set, made and cleaned once."""
+    root = data / f"{run.seed}-{run.nuisance:g}" / run.category
+    if not (root / "clean").is_dir():
+        made = mini3d.Mini3DConfig(seed=run.seed, nuisance=run.nuisance)
+        with written_beside(root / "clean") as beside, written_beside(root / "raw") as raw:
+            mini3d.write(raw, made, [run.category])
+            clean_folder(raw, beside, BackgroundConfig())
+    return root / "clean"
+
+
+def load(records: Path) -> Iterator[dict[str, Any]]:
+    """All records of a folder, by name."""
+    for path in sorted(records.glob("*.json")):
+        yield json.loads(path.read_text())
+
+
+def values(
+    records: Iterable[dict[str, Any]], metric: str, view: str, **wanted: Any
+) -> dict[tuple, float]:
+    """{(category, seed): value} of the records with these fields; view is "all", "rgb" or "3d"."""
+    out = {}
+    for record in records:
+        if all(record[key] == value for key, value in wanted.items()):
+            table = record["table"]
+            metrics = table["all"] if view == "all" else table["modalities"][view]
+            out[record["category"], record["seed"]] = metrics[metric]
+    return out
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of paired differences with its 95 % t-interval over n pairs."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def paired(after: dict[tuple, float], before: dict[tuple, float]) -> Difference:
+    """after - before over the data sets that both have; two at least.
+
+    Raises ValueError for fewer than two pairs.
+    """
+    keys = sorted(after.keys() & before.keys())
+    if len(keys) < 2:
+        raise ValueError(f"{len(keys)} data sets in common; an interval needs at least two")
+    change = np.array([after[key] - before[key] for key in keys])
+    half = stats.t.ppf(0.975, len(keys) - 1) * change.std(ddof=1) / np.sqrt(len(keys))
+    mean = float(change.mean())
+    return Difference(mean, mean - float(half), mean + float(half), len(keys))

@@ -1,0 +1,48 @@
+"""Shared by the tests: one thread, a cache of their own, and a few small scans."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["LSFA_CACHE"] = tempfile.mkdtemp(prefix="lsfa-test-cache-")
+
+import pytest
+import torch
+
+from lsfa_lite.config import LITE, Config
+from lsfa_lite.data.background import remove_background
+from lsfa_lite.data.mini3d import Mini3DConfig, make_sample
+from lsfa_lite.data.sample import Sample
+
+torch.set_num_threads(1)
+
+SMALL = Mini3DConfig(seed=7, train=4, validation=3, test_good=2, test_per_defect=1, size=128)
+
+
+@pytest.fixture(scope="session")
+def rings() -> dict[str, list[Sample]]:
+    """Cleaned rings of 128 pixels: 4 to train, 3 to validate, 3 to test, the last with a hole."""
+
+    def scans(folder: str, count: int) -> list[Sample]:
+        return [remove_background(make_sample("ring", folder, i, SMALL)) for i in range(count)]
+
+    hole = make_sample("ring", "test/hole", 0, SMALL, strength=1.0)
+    return {
+        "train": scans("train/good", 4),
+        "validation": scans("validation/good", 3),
+        "test": [*scans("test/good", 2), remove_background(hole)],
+    }
+
+
+@pytest.fixture(scope="session")
+def quick() -> Config:
+    """LITE with a short training."""
+    return LITE.change(adaptation__steps=4, adaptation__local_bank=500)
+
+
+def without(sample: Sample, name: str) -> Sample:
+    """The same scan without its "rgb" or its "xyz"."""
+    return dataclasses.replace(sample, **{name: None})

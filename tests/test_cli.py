@@ -1,0 +1,113 @@
+"""The command line, from raw scans to scores, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import SMALL
+
+from lsfa_lite.cli import main
+from lsfa_lite.data import mini3d
+from lsfa_lite.data.files import read_rgb
+
+QUICK = ["--set", "adaptation.steps=3", "adaptation.local_bank=500"]
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    mini3d.write(folder / "raw", SMALL, ["ring"])
+    assert main(["clean", str(folder / "raw"), str(folder / "clean")]) == 0
+    return folder / "clean"
+
+
+@pytest.fixture(scope="module")
+def model(cleaned, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "ring"
+    assert main(["fit", str(cleaned), "ring", "--out", str(out), *QUICK]) == 0
+    return out
+
+
+def test_help_is_quick_and_does_not_load_torch():
+    code = (
+        "import sys; from lsfa_lite.cli import parser; parser(); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_score_writes_maps_pictures_and_a_table(cleaned, model, tmp_path, capsys):
+    folder = cleaned / "ring" / "test" / "hole"
+    assert main(["score", str(model), str(folder), "--out", str(tmp_path)]) == 0
+    assert "000.png" in capsys.readouterr().out
+    anomaly = tifffile.imread(tmp_path / "000-000.tiff")
+    assert anomaly.shape == (128, 128)
+    assert anomaly.dtype == np.float32
+    assert read_rgb(tmp_path / "000-000.png").shape == (128, 128, 3)
+    with (tmp_path / "scores.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["image_score"]) > 0 or float(row["image_score"]) <= 0  # a number
+    assert row["is_anomalous"] in ("True", "False")
+
+
+def test_evaluate_prints_a_table_and_json(cleaned, model, capsys):
+    assert main(["evaluate", str(model), str(cleaned), "ring"]) == 0
+    text = capsys.readouterr().out
+    assert "AUPRO@1%" in text
+    assert "defect hole" in text
+    assert main(["evaluate", str(model), str(cleaned), "ring", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert table["samples"] == 6
+    assert set(table["defects"]) == set(mini3d.DEFECTS["ring"])
+    assert all(0 <= value <= 1 for value in table["all"].values())
+
+
+def test_doctor_names_the_table_that_is_still_there(cleaned, tmp_path, capsys):
+    mini3d.write(tmp_path / "raw", SMALL, ["ring"])
+    main(["doctor", str(tmp_path / "raw")])
+    assert "lsfa-lite clean" in capsys.readouterr().out
+    assert main(["doctor", str(cleaned)]) == 0
+    assert "lsfa-lite clean" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit", "nowhere", "ring", "--out", "m"], "nowhere"),
+        (["score", "nowhere", ".", "--out", "o"], "detector.json: missing"),
+        (["evaluate", "nowhere", ".", "ring"], "detector.json: missing"),
+        (["clean", "nowhere", "out"], "nowhere"),
+        (["data", "mini3d", "out", "--categories", "teapot"], "teapot"),
+        (["fit", ".", "ring", "--out", "m", "--set", "adaptation.magic=1"], "magic"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    message = capsys.readouterr().err
+    assert words in message
+    assert "Traceback" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_model_is_not_overwritten(cleaned, model, capsys):
+    assert main(["fit", str(cleaned), "ring", "--out", str(model), *QUICK]) == 2
+    assert "there already" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_demo_prints_what_it_promises(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lsfa_lite.data.mini3d.Mini3DConfig", lambda seed: SMALL)
+    out = tmp_path / "figures.json"
+    assert main(["demo", "--categories", "ring", "handle", "--json", str(out), *QUICK]) == 0
+    text = capsys.readouterr().out
+    assert text.count("->") >= 2 * 3 * 4
+    rows = json.loads(out.read_text())
+    assert [row["category"] for row in rows] == ["ring", "handle"]
+    assert set(rows[0]["variants"]) == {"no adaptation", "LSFA"}
+    assert rows[0]["seconds"] > 0

@@ -1,0 +1,220 @@
+"""The detector as a user holds it: fit, score, save, load, and what it says of bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import without
+
+from lsfa_lite import LITE, PAPER, LSFADetector, model_folder
+
+
+@pytest.fixture(scope="module")
+def fitted(rings, quick):
+    return LSFADetector(quick).fit(rings["train"], rings["validation"])
+
+
+def same(one, other) -> bool:
+    return (
+        one.image_score == other.image_score
+        and np.array_equal(one.anomaly_map, other.anomaly_map)
+        and one.modality_scores == other.modality_scores
+        and one.is_anomalous == other.is_anomalous
+    )
+
+
+def test_score_has_the_promised_shape(fitted, rings):
+    sample = rings["test"][2]
+    scored = fitted.score([sample])[0]
+    assert scored.anomaly_map.shape == sample.shape
+    assert scored.anomaly_map.dtype == np.float32
+    assert set(scored.modality_scores) == set(scored.modality_maps) == {"rgb", "3d"}
+    assert np.isfinite(scored.anomaly_map).all()
+    assert (scored.anomaly_map[~sample.foreground] == 0).all()
+    assert (scored.anomaly_map >= 0).all()
+    assert scored.is_anomalous == (scored.image_score > scored.threshold)
+
+
+def test_an_obvious_hole_stands_out(fitted, rings):
+    good, other, hole = fitted.score(rings["test"])
+    assert hole.image_score > max(good.image_score, other.image_score)
+    assert hole.is_anomalous
+    mask = rings["test"][2].mask
+    assert (
+        hole.anomaly_map[mask].mean() > 1.5 * hole.anomaly_map[rings["test"][2].foreground].mean()
+    )
+
+
+def test_a_score_does_not_depend_on_its_neighbours(fitted, rings):
+    together = fitted.score(rings["test"])
+    alone = [fitted.score([sample])[0] for sample in rings["test"]]
+    assert all(same(a, b) for a, b in zip(together, alone, strict=True))
+
+
+def test_fitting_twice_gives_the_same_detector(fitted, rings, quick):
+    again = LSFADetector(quick).fit(rings["train"], rings["validation"])
+    assert all(
+        same(a, b)
+        for a, b in zip(fitted.score(rings["test"]), again.score(rings["test"]), strict=True)
+    )
+
+
+def test_the_seed_matters(fitted, rings, quick):
+    other = LSFADetector(quick.change(seed=1)).fit(rings["train"], rings["validation"])
+    assert not same(fitted.score(rings["test"][:1])[0], other.score(rings["test"][:1])[0])
+
+
+def test_a_loaded_detector_scores_the_same_to_the_last_bit(fitted, rings, tmp_path):
+    fitted.save(tmp_path / "model")
+    loaded = LSFADetector.load(tmp_path / "model")
+    assert loaded.config == fitted.config
+    assert all(
+        same(a, b)
+        for a, b in zip(fitted.score(rings["test"]), loaded.score(rings["test"]), strict=True)
+    )
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
+        "detector.json",
+        "detector.safetensors",
+    ]
+
+
+@pytest.mark.parametrize("modality", ["rgb", "3d"])
+def test_either_modality_alone(fitted, rings, modality):
+    scored = fitted.score(rings["test"][:1], [modality])[0]
+    assert list(scored.modality_scores) == [modality]
+    assert scored.threshold == fitted.calibration.thresholds[modality].value
+    other = "xyz" if modality == "rgb" else "rgb"
+    blind = without(rings["test"][0], other)  # the same from a scan that has nothing else
+    if modality == "3d":
+        assert same(fitted.score([blind])[0], scored)
+    assert list(fitted.score([blind])[0].modality_scores) == [modality]
+
+
+def test_data_without_depth_is_fitted_on_colour_and_says_so(rings, quick):
+    pictures = [without(s, "xyz") for s in rings["train"]]
+    with pytest.warns(UserWarning, match="no 3d .* without the consistency losses"):
+        detector = LSFADetector(quick).fit(pictures)
+    assert detector.modalities == ("rgb",)
+    assert not any(
+        k.startswith(("local_align", "global_align")) for k in detector.adaptation.history[-1]
+    )
+    assert np.isfinite(detector.score([without(rings["test"][0], "xyz")])[0].image_score)
+    with pytest.raises(ValueError, match="fitted on rgb"):
+        detector.score(rings["test"], ["3d"])
+
+
+def test_without_validation_training_parts_are_left_out_one_by_one(rings, quick):
+    detector = LSFADetector(quick).fit(rings["train"])
+    assert detector.calibration.thresholds["rgb+3d"].value > 0
+    scored = detector.score(rings["train"][:1])[0]  # its own patches are in the bank
+    assert scored.image_score < detector.calibration.thresholds["rgb+3d"].value
+
+
+def test_no_adaptation_is_the_input_transform_alone(rings):
+    detector = LSFADetector(LITE.change(adaptation__steps=0)).fit(rings["train"])
+    row = detector.extractor(rings["test"][0])
+    train = detector.extractor.stack(rings["train"])
+    patches = train.features["rgb"][train.foreground]
+    spread = (patches - patches.mean(0)).square().mean().sqrt()
+    expected = (row.features["rgb"] - patches.mean(0)) / spread
+    adapted = detector.adaptation.adapt("rgb", row.features["rgb"][None], row.foreground[None])[0]
+    assert torch.allclose(adapted[row.foreground], expected[row.foreground], atol=1e-4)
+
+
+class TestErrors:
+    def test_not_fitted(self, rings, tmp_path):
+        with pytest.raises(ValueError, match=r"call fit\(\)"):
+            LSFADetector().score(rings["test"])
+        with pytest.raises(ValueError, match=r"call fit\(\)"):
+            LSFADetector().save(tmp_path / "model")
+
+    def test_too_few_samples(self, rings):
+        with pytest.raises(ValueError, match="at least two"):
+            LSFADetector().fit(rings["train"][:1])
+
+    def test_a_cloud_smaller_than_the_groups(self, rings, quick):
+        sample = rings["train"][0]
+        xyz = np.zeros_like(sample.xyz)
+        rows = slice(60, 70)
+        xyz[rows, rows] = (0.1, 0.1, 0.5) + np.random.default_rng(0).normal(size=(10, 10, 3)) / 100
+        few = dataclasses.replace(sample, xyz=xyz.astype(np.float32), path="few.tiff")
+        with pytest.raises(ValueError, match=r"few\.tiff.*(groups|group)"):
+            LSFADetector(quick).fit([few, few])
+
+    def test_no_modality_in_common(self, rings, quick):
+        mixed = [without(rings["train"][0], "xyz"), without(rings["train"][1], "rgb")]
+        with pytest.raises(ValueError, match="share none"):
+            LSFADetector(quick).fit(mixed)
+
+    def test_another_version(self, fitted, tmp_path):
+        fitted.save(tmp_path / "model")
+        path = tmp_path / "model" / model_folder.DESCRIPTION
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
+        with pytest.raises(ValueError, match=r"model: model format 99.*fit the model again"):
+            LSFADetector.load(tmp_path / "model")
+
+    def test_an_unknown_field_of_the_config(self, fitted, tmp_path):
+        fitted.save(tmp_path / "model")
+        path = tmp_path / "model" / model_folder.DESCRIPTION
+        description = json.loads(path.read_text())
+        description["config"]["scoring"]["magic"] = 1
+        path.write_text(json.dumps(description))
+        with pytest.raises(ValueError, match=r"magic.*another version"):
+            LSFADetector.load(tmp_path / "model")
+
+    def test_other_backbone_weights(self, fitted, tmp_path):
+        fitted.save(tmp_path / "model")
+        path = tmp_path / "model" / model_folder.DESCRIPTION
+        description = json.loads(path.read_text())
+        description["config"]["features"]["points"]["weights"] = "random"
+        path.write_text(json.dumps(description))
+        with pytest.raises(ValueError, match="other weights of the 3d backbone"):
+            LSFADetector.load(tmp_path / "model")
+
+    @pytest.mark.parametrize("name", [model_folder.DESCRIPTION, model_folder.TENSORS])
+    def test_missing_and_damaged_files(self, fitted, tmp_path, name):
+        fitted.save(tmp_path / "model")
+        path = tmp_path / "model" / name
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(ValueError, match=f"{name}.*damaged"):
+            LSFADetector.load(tmp_path / "model")
+        path.unlink()
+        with pytest.raises(FileNotFoundError, match=f"{name}: missing"):
+            LSFADetector.load(tmp_path / "model")
+
+    def test_a_folder_that_is_there(self, fitted, tmp_path):
+        (tmp_path / "model").mkdir()
+        with pytest.raises(FileExistsError, match="name a new folder"):
+            fitted.save(tmp_path / "model")
+
+    def test_a_full_disk_leaves_nothing(self, fitted, tmp_path, monkeypatch):
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(model_folder, "save_file", full)
+        with pytest.raises(OSError, match="No space"):
+            fitted.save(tmp_path / "model")
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_papers_sizes_run_end_to_end(rings, tmp_path):
+    """PAPER with random weights on two parts: 224 pixels, 3136 patches of 768 and 1152."""
+    config = PAPER.change(
+        features__image__weights="random",
+        features__points__weights="random",
+        features__cache=False,
+        adaptation__steps=2,
+        adaptation__batch_size=2,
+        scoring__coreset=0.01,
+    )
+    detector = LSFADetector(config).fit(rings["train"][:2], rings["validation"][:2])
+    assert detector.adaptation.widths == {"rgb": 768, "3d": 1152}
+    scored = detector.score(rings["test"][2:])[0]
+    assert scored.anomaly_map.shape == rings["test"][2].shape
+    assert np.isfinite(scored.anomaly_map).all()
+    assert np.isfinite(scored.image_score)

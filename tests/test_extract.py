@@ -1,0 +1,132 @@
+"""From a scan to patch features: squaring, foreground, cache."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conftest import without
+
+from lsfa_lite import LITE, Sample
+from lsfa_lite.features import cache
+from lsfa_lite.features.extract import FeatureExtractor, patch_share, square_pixels
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return FeatureExtractor(LITE.features)
+
+
+def test_both_modalities_on_one_grid(extractor, rings):
+    row = extractor(rings["test"][0])
+    patches = LITE.features.grid**2
+    assert row.features["rgb"].shape[0] == row.features["3d"].shape[0] == patches
+    assert row.foreground.shape == (patches,)
+    assert row.foreground.dtype == torch.bool
+    assert 0 < row.foreground.sum() < patches
+
+
+@pytest.mark.parametrize("shape", [(90, 40), (60, 80), (50, 50)])
+def test_squaring_pads_the_middle_and_keeps_the_places(shape):
+    """A marked pixel is found again where the centred square puts it."""
+    height, width = shape
+    xyz = np.zeros((*shape, 3), dtype=np.float32)
+    xyz[30, 20] = (0.1, 0.2, 0.5)
+    rgb = np.zeros((*shape, 3), dtype=np.uint8)
+    side = max(shape)
+    _, square = square_pixels(Sample(rgb, xyz), side)
+    row, column = 30 + (side - height) // 2, 20 + (side - width) // 2
+    assert np.allclose(square[row, column], (0.1, 0.2, 0.5))
+    assert (square != 0).any(-1).sum() == 1
+
+
+def test_xyz_is_never_averaged():
+    """Two depths side by side: no point in between may appear."""
+    xyz = np.ones((10, 10, 3), dtype=np.float32)
+    xyz[:, 5:] = 2
+    _, square = square_pixels(Sample(None, xyz), 224)
+    assert set(np.unique(square)) == {1.0, 2.0}
+
+
+def test_patch_share_against_a_double_loop():
+    rng = np.random.default_rng(0)
+    pixels = rng.random((30, 30)) < 0.4
+    expected = np.zeros((7, 7))
+    count = np.zeros((7, 7))
+    for v in range(30):
+        for u in range(30):
+            expected[v * 7 // 30, u * 7 // 30] += pixels[v, u]
+            count[v * 7 // 30, u * 7 // 30] += 1
+    share = patch_share(torch.from_numpy(pixels), 7).numpy()
+    assert np.allclose(share, (expected / count).ravel())
+
+
+def test_a_point_lands_in_the_patch_of_its_pixel(rings):
+    """Dent the cloud at one place: only 3D features around that place change."""
+    sample = rings["test"][0]
+    extractor = FeatureExtractor(
+        dataclasses.replace(
+            LITE.features, points=dataclasses.replace(LITE.features.points, backbone="fpfh")
+        )
+    )
+    rows, columns = np.nonzero(sample.valid)
+    row, column = rows[len(rows) // 3], columns[len(rows) // 3]
+    xyz = sample.xyz.copy()
+    near = np.zeros(sample.shape, dtype=bool)
+    near[row - 3 : row + 4, column - 3 : column + 4] = True
+    xyz[near & sample.valid, 2] += 0.002
+    before = extractor(sample).features["3d"]
+    after = extractor(dataclasses.replace(sample, xyz=xyz)).features["3d"]
+    changed = (before - after).norm(dim=1).reshape(28, 28)
+    peak = np.unravel_index(int(changed.argmax()), (28, 28))
+    scale = 28 / sample.shape[0]
+    assert abs(peak[0] - row * scale) <= 3
+    assert abs(peak[1] - column * scale) <= 3
+
+
+def test_a_sample_with_one_modality_has_one(extractor, rings):
+    assert list(extractor(without(rings["test"][0], "xyz")).features) == ["rgb"]
+    assert list(extractor(without(rings["test"][0], "rgb")).features) == ["3d"]
+
+
+def test_a_speck_is_not_a_part(extractor):
+    xyz = np.zeros((64, 64, 3), dtype=np.float32)
+    xyz[3, 3] = 1
+    with pytest.raises(ValueError, match=r"speck\.tiff.*no patch"):
+        extractor(Sample(None, xyz, path="speck.tiff"))
+
+
+class TestCache:
+    def test_the_second_time_comes_from_disk_with_the_same_bits(self, rings, tmp_path, monkeypatch):
+        monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
+        first = FeatureExtractor(LITE.features)(rings["test"][0])
+        fresh = FeatureExtractor(LITE.features)
+        monkeypatch.setattr(fresh, "_describe_image", None)  # would fail if it were called
+        monkeypatch.setattr(fresh, "_describe_cloud", None)
+        again = fresh(rings["test"][0])
+        for name, values in first.features.items():
+            assert torch.equal(values, again.features[name])
+
+    def test_other_content_or_other_choices_are_other_keys(self, rings, tmp_path, monkeypatch):
+        monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
+        extractor = FeatureExtractor(LITE.features)
+        extractor(rings["test"][0], ["rgb"])
+        extractor(rings["test"][1], ["rgb"])
+        image = dataclasses.replace(LITE.features.image, smooth=1)
+        FeatureExtractor(dataclasses.replace(LITE.features, image=image))(rings["test"][0], ["rgb"])
+        assert len(list(tmp_path.rglob("*.safetensors"))) == 3
+
+    def test_a_damaged_file_is_made_anew(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
+        made = cache.cached("abcd", lambda: {"features": torch.arange(3.0)})
+        path = next(tmp_path.rglob("*.safetensors"))
+        path.write_bytes(b"half a fi")
+        again = cache.cached("abcd", lambda: {"features": torch.arange(3.0)})
+        assert torch.equal(made["features"], again["features"])
+        assert path.stat().st_size > 20
+
+    def test_keys_tell_shape_type_and_content_apart(self):
+        arrays = [np.zeros(6), np.zeros((2, 3)), np.zeros(6, dtype=np.float32), np.ones(6)]
+        assert len({cache.content_key(a) for a in arrays}) == 4
