@@ -10,6 +10,7 @@ command goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -24,8 +25,8 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from lsfa_lite.config import PointConfig
+from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.point_pretraining import MaskedAutoencoder, reconstruction_loss
-from lsfa_lite.features.points import PointMAE, to_unit_sphere
 from lsfa_lite.features.sampling import farthest_point_sampling, nearest_groups
 
 WEIGHTS = Path(__file__).parents[1] / "lsfa_lite" / "features" / "weights"
@@ -38,13 +39,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shapes", type=int, default=800)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--groups", type=int, default=256)
+    parser.add_argument("--group-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--mask", type=float, default=0.6, help="share of groups hidden")
-    parser.add_argument("--visible-weight", type=float, default=0.5)
-    parser.add_argument("--stretch", type=float, default=3.0, help="along the normal; 1 is Chamfer")
+    parser.add_argument("--visible-weight", type=float, default=1.0)
+    parser.add_argument("--stretch", type=float, default=4.0, help="along the normal; 1 is Chamfer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=100, help="steps between log lines and saves")
     return parser.parse_args()
+
+
+def settings(options: argparse.Namespace) -> dict[str, int | float]:
+    """What decides the result: all options but the folders and the log's rhythm."""
+    return {k: v for k, v in vars(options).items() if k not in ("out", "work", "every")}
 
 
 def shapes(folder: Path, count: int, seed: int) -> list[np.ndarray]:
@@ -72,9 +80,9 @@ def example(cloud: np.ndarray, config: PointConfig, rng: np.random.Generator) ->
     count = int(np.exp(rng.uniform(np.log(3000), np.log(8000))))
     clean = rng.permutation(clean)[:count]
     noise = rng.normal(size=clean.shape) * [0.2, 0.2, 1.0] * rng.uniform(0, 0.006)
-    points = to_unit_sphere(torch.from_numpy((clean + noise).astype(np.float32)))
-    scale = 1 / np.linalg.norm(clean - clean.mean(axis=0), axis=1).max()
-    surface = torch.from_numpy(((clean - clean.mean(axis=0)) * scale).astype(np.float32))
+    both = torch.from_numpy(np.stack([clean + noise, clean]).astype(np.float32))  # (2,P,3)
+    both = both - both[0].mean(dim=0)  # to the unit sphere of the noisy one, as at use
+    points, surface = both / both[0].norm(dim=1).max()
     centres = points[farthest_point_sampling(points, config.groups)]  # (G,3)
     nearest = nearest_groups(points, centres, config.group_size)  # (G,K)
     neighbourhoods, target = (cloud[nearest] - centres[:, None] for cloud in (points, surface))
@@ -121,15 +129,14 @@ def save(
     partial = options.out.with_suffix(".partial")
     save_file({k: v.contiguous() for k, v in model.encoder.state_dict().items()}, partial)
     os.replace(partial, options.out)
-    chosen = {k: v for k, v in vars(options).items() if k not in ("out", "work")}
+    chosen = settings(options)
     card = {
         "what": "Point-MAE encoder of LITE, masked autoencoding on procedural one-sided scans",
         "command": "python data_scripts/pretrain_point_mae.py "
         + " ".join(f"--{k.replace('_', '-')} {v}" for k, v in chosen.items()),
         **chosen,
         "architecture": {
-            k: getattr(config, k)
-            for k in ("groups", "group_size", "width", "token_hidden", "depth", "heads")
+            k: getattr(config, k) for k in ("width", "token_hidden", "depth", "heads")
         },
         "seconds": round(seconds),
         "torch": torch.__version__,
@@ -139,20 +146,30 @@ def save(
     os.replace(partial, options.out.with_suffix(".json"))
 
 
+def resume(path: Path, model, optimiser, options: argparse.Namespace) -> tuple[int, list, float]:
+    """Fill model and optimiser from the checkpoint, if there is one: step, curve, seconds."""
+    if not path.exists():
+        return 0, [], 0.0
+    state = torch.load(path, weights_only=True)
+    if state["settings"] != settings(options):
+        raise SystemExit(f"{path} is of a run with other options; give another --work")
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"], state["curve"], state["seconds"]
+
+
 def main() -> None:
     options = arguments()
-    config = PointConfig()
+    # the weights fit any number and size of groups; more of them at use than here is fine
+    config = dataclasses.replace(
+        PointConfig(), groups=options.groups, group_size=options.group_size
+    )
     clouds = shapes(options.work, options.shapes, options.seed)
     torch.manual_seed(options.seed)
     model = MaskedAutoencoder(PointMAE(config), config)
     optimiser = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=0.05)
     checkpoint = options.work / "checkpoint.pt"
-    start, curve, before = 0, [], 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        start, curve, before = state["step"], state["curve"], state["seconds"]
+    start, curve, before = resume(checkpoint, model, optimiser, options)
     model.train()
     began, losses = time.time() - before, []
     for step in range(start, options.steps):
@@ -161,17 +178,14 @@ def main() -> None:
         losses.append(train_step(model, optimiser, batch(clouds, step, options, config), options))
         if (step + 1) % options.every and step + 1 < options.steps:
             continue
-        curve.append([step + 1, *(round(float(v), 5) for v in np.mean(losses, axis=0))])
+        hidden, visible = (round(float(v), 5) for v in np.mean(losses, axis=0))
+        curve.append([step + 1, hidden, visible])
         losses, seconds = [], time.time() - began
-        print(
-            f"step {curve[-1][0]} hidden {curve[-1][1]} visible {curve[-1][2]} {seconds:.0f} s",
-            flush=True,
-        )
+        print(f"step {step + 1} hidden {hidden} visible {visible} {seconds:.0f} s", flush=True)
         save(model, curve, options, config, seconds)
         state = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
-        torch.save(
-            {**state, "step": step + 1, "curve": curve, "seconds": seconds}, f"{checkpoint}.partial"
-        )
+        state |= {"step": step + 1, "curve": curve, "seconds": seconds}
+        torch.save({**state, "settings": settings(options)}, f"{checkpoint}.partial")
         os.replace(f"{checkpoint}.partial", checkpoint)
 
 

@@ -143,8 +143,8 @@ def _fit(arguments: argparse.Namespace) -> None:
 
     if arguments.out.exists():
         raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
-    data = MVTec3D(arguments.root, arguments.category)
     detector = LSFADetector(_config(arguments), arguments.device)
+    data = MVTec3D(arguments.root, arguments.category)
     detector.fit(data.train, data.validation, progress=True)
     detector.save(arguments.out)
     print(

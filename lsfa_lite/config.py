@@ -53,10 +53,11 @@ class ImageConfig:
 class PointConfig:
     """The frozen point network phi_P (section 4.1) and the projection onto patches (Eq. 1)."""
 
-    backbone: Literal["point_mae", "fpfh"] = "point_mae"
+    # point_mae is the paper's; LITE takes fpfh, which finds more with a network as small as ours
+    backbone: Literal["point_mae", "fpfh"] = "fpfh"
     weights: str = "package"  # "package", "random", or the path of a pretrain.pth / .safetensors
-    groups: int = 256  # N_d, centres by farthest point sampling
-    group_size: int = 32  # nearest neighbours per centre
+    groups: int = 512  # N_d, centres by farthest point sampling
+    group_size: int = 64  # nearest neighbours per centre
     width: int = 96  # transformer width
     token_hidden: int = 64  # mini-PointNet's first layer, then x2, x4; published: 128
     depth: int = 6
@@ -70,7 +71,7 @@ class PointConfig:
     batch_norm: Literal["running", "batch"] = "running"  # M3DM never calls eval()
     neighbours: int | None = 3  # centres per point in Eq. 1; None is all, as printed
     power: float = 1.0  # weight 1 / distance**power (Eq. 1); M3DM squares
-    max_points: int = 20000  # a larger cloud is thinned, seeded; 0 keeps all (ours)
+    max_points: int = 8192  # a larger cloud is thinned, seeded; 0 keeps all (ours)
     fpfh_radius: float = 0.006  # metres, FPFH only (ours)
     fpfh_neighbours: int = 100  # at most, inside the radius, FPFH only (3D-ADS)
 
@@ -202,7 +203,22 @@ def _convert(hint: Any, value: Any) -> Any:
     return value
 
 
-LITE = Config()
+# Chosen on generator seed 100, never on the seeds that are reported; why: the note on LITE in the
+# README. A linear adaptor from the identity and a short training: more of it collapses.
+LITE = Config(
+    adaptation=AdaptationConfig(
+        steps=60,
+        adaptor="linear",
+        cosine=True,
+        temperature=0.1,
+        denominator="row",
+        squared=True,
+        reduction="mean",
+        local_bank=3000,
+        global_bank=200,
+        lr=5e-3,
+    )
+)
 
 PAPER = Config(
     name="paper",
@@ -217,6 +233,7 @@ PAPER = Config(
             smooth=1,
         ),
         points=PointConfig(
+            backbone="point_mae",
             weights="pretrain.pth",
             groups=1024,
             group_size=128,

@@ -19,6 +19,13 @@ from lsfa_lite.data.sample import Sample
 
 torch.set_num_threads(1)
 
+# LITE at half the resolution, with a short training
+QUICK = LITE.change(
+    features__image_size=112,
+    features__grid=14,
+    adaptation__steps=4,
+    adaptation__local_bank=500,
+)
 SMALL = Mini3DConfig(seed=7, train=4, validation=3, test_good=2, test_per_defect=1, size=128)
 
 
@@ -39,8 +46,7 @@ def rings() -> dict[str, list[Sample]]:
 
 @pytest.fixture(scope="session")
 def quick() -> Config:
-    """LITE with a short training."""
-    return LITE.change(adaptation__steps=4, adaptation__local_bank=500)
+    return QUICK
 
 
 def without(sample: Sample, name: str) -> Sample:

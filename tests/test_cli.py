@@ -16,7 +16,13 @@ from lsfa_lite.cli import main
 from lsfa_lite.data import mini3d
 from lsfa_lite.data.files import read_rgb
 
-QUICK = ["--set", "adaptation.steps=3", "adaptation.local_bank=500"]
+QUICK = [
+    "--set",
+    "adaptation.steps=3",
+    "adaptation.local_bank=500",
+    "features.image_size=112",
+    "features.grid=14",
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +76,9 @@ def test_evaluate_prints_a_table_and_json(cleaned, model, capsys):
 def test_doctor_names_the_table_that_is_still_there(cleaned, tmp_path, capsys):
     mini3d.write(tmp_path / "raw", SMALL, ["ring"])
     main(["doctor", str(tmp_path / "raw")])
-    assert "lsfa-lite clean" in capsys.readouterr().out
+    assert "lsfa-lite clean SRC OUT" in capsys.readouterr().out
     assert main(["doctor", str(cleaned)]) == 0
-    assert "lsfa-lite clean" not in capsys.readouterr().out
+    assert "lsfa-lite clean SRC OUT" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import without
 
-from lsfa_lite import LITE, PAPER, LSFADetector, model_folder
+from lsfa_lite import PAPER, LSFADetector, model_folder
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def test_an_obvious_hole_stands_out(fitted, rings):
     good, other, hole = fitted.score(rings["test"])
     assert hole.image_score > max(good.image_score, other.image_score)
     assert hole.is_anomalous
-    mask = rings["test"][2].mask
-    assert (
-        hole.anomaly_map[mask].mean() > 1.5 * hole.anomaly_map[rings["test"][2].foreground].mean()
-    )
+    sample = rings["test"][2]
+    inside = sample.mask & sample.foreground  # the bottom of a hole may go with the table
+    around = sample.foreground & ~sample.mask
+    assert hole.anomaly_map[inside].mean() > 1.2 * hole.anomaly_map[around].mean()
 
 
 def test_a_score_does_not_depend_on_its_neighbours(fitted, rings):
@@ -94,14 +94,20 @@ def test_either_modality_alone(fitted, rings, modality):
     assert list(fitted.score([blind])[0].modality_scores) == [modality]
 
 
+def test_the_point_network_is_one_field_away(rings, quick):
+    config = quick.change(features__points__backbone="point_mae")
+    detector = LSFADetector(config).fit(rings["train"], rings["validation"])
+    layers, width = config.features.points.layers, config.features.points.width
+    assert detector.adaptation.widths["3d"] == len(layers) * width
+    assert np.isfinite(detector.score(rings["test"])[2].image_score)
+
+
 def test_data_without_depth_is_fitted_on_colour_and_says_so(rings, quick):
     pictures = [without(s, "xyz") for s in rings["train"]]
     with pytest.warns(UserWarning, match="no 3d .* without the consistency losses"):
         detector = LSFADetector(quick).fit(pictures)
     assert detector.modalities == ("rgb",)
-    assert not any(
-        k.startswith(("local_align", "global_align")) for k in detector.adaptation.history[-1]
-    )
+    assert not any("alignment" in term for term in detector.adaptation.history[-1])
     assert np.isfinite(detector.score([without(rings["test"][0], "xyz")])[0].image_score)
     with pytest.raises(ValueError, match="fitted on rgb"):
         detector.score(rings["test"], ["3d"])
@@ -114,8 +120,8 @@ def test_without_validation_training_parts_are_left_out_one_by_one(rings, quick)
     assert scored.image_score < detector.calibration.thresholds["rgb+3d"].value
 
 
-def test_no_adaptation_is_the_input_transform_alone(rings):
-    detector = LSFADetector(LITE.change(adaptation__steps=0)).fit(rings["train"])
+def test_no_adaptation_is_the_input_transform_alone(rings, quick):
+    detector = LSFADetector(quick.change(adaptation__steps=0)).fit(rings["train"])
     row = detector.extractor(rings["test"][0])
     train = detector.extractor.stack(rings["train"])
     patches = train.features["rgb"][train.foreground]
@@ -143,7 +149,7 @@ class TestErrors:
         xyz[rows, rows] = (0.1, 0.1, 0.5) + np.random.default_rng(0).normal(size=(10, 10, 3)) / 100
         few = dataclasses.replace(sample, xyz=xyz.astype(np.float32), path="few.tiff")
         with pytest.raises(ValueError, match=r"few\.tiff.*(groups|group)"):
-            LSFADetector(quick).fit([few, few])
+            LSFADetector(quick.change(features__points__backbone="point_mae")).fit([few, few])
 
     def test_no_modality_in_common(self, rings, quick):
         mixed = [without(rings["train"][0], "xyz"), without(rings["train"][1], "rgb")]
@@ -170,9 +176,9 @@ class TestErrors:
         fitted.save(tmp_path / "model")
         path = tmp_path / "model" / model_folder.DESCRIPTION
         description = json.loads(path.read_text())
-        description["config"]["features"]["points"]["weights"] = "random"
+        description["config"]["features"]["image"]["weights"] = "random"
         path.write_text(json.dumps(description))
-        with pytest.raises(ValueError, match="other weights of the 3d backbone"):
+        with pytest.raises(ValueError, match="other weights of the rgb backbone"):
             LSFADetector.load(tmp_path / "model")
 
     @pytest.mark.parametrize("name", [model_folder.DESCRIPTION, model_folder.TENSORS])

@@ -7,21 +7,21 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import without
+from conftest import QUICK, without
 
-from lsfa_lite import LITE, Sample
+from lsfa_lite import Sample
 from lsfa_lite.features import cache
 from lsfa_lite.features.extract import FeatureExtractor, patch_share, square_pixels
 
 
 @pytest.fixture(scope="module")
 def extractor():
-    return FeatureExtractor(LITE.features)
+    return FeatureExtractor(QUICK.features)
 
 
 def test_both_modalities_on_one_grid(extractor, rings):
     row = extractor(rings["test"][0])
-    patches = LITE.features.grid**2
+    patches = QUICK.features.grid**2
     assert row.features["rgb"].shape[0] == row.features["3d"].shape[0] == patches
     assert row.foreground.shape == (patches,)
     assert row.foreground.dtype == torch.bool
@@ -66,11 +66,7 @@ def test_patch_share_against_a_double_loop():
 def test_a_point_lands_in_the_patch_of_its_pixel(rings):
     """Dent the cloud at one place: only 3D features around that place change."""
     sample = rings["test"][0]
-    extractor = FeatureExtractor(
-        dataclasses.replace(
-            LITE.features, points=dataclasses.replace(LITE.features.points, backbone="fpfh")
-        )
-    )
+    extractor = FeatureExtractor(QUICK.features)
     rows, columns = np.nonzero(sample.valid)
     row, column = rows[len(rows) // 3], columns[len(rows) // 3]
     xyz = sample.xyz.copy()
@@ -79,11 +75,11 @@ def test_a_point_lands_in_the_patch_of_its_pixel(rings):
     xyz[near & sample.valid, 2] += 0.002
     before = extractor(sample).features["3d"]
     after = extractor(dataclasses.replace(sample, xyz=xyz)).features["3d"]
-    changed = (before - after).norm(dim=1).reshape(28, 28)
-    peak = np.unravel_index(int(changed.argmax()), (28, 28))
-    scale = 28 / sample.shape[0]
-    assert abs(peak[0] - row * scale) <= 3
-    assert abs(peak[1] - column * scale) <= 3
+    changed = (before - after).norm(dim=1).reshape(14, 14)
+    peak = np.unravel_index(int(changed.argmax()), (14, 14))
+    scale = 14 / sample.shape[0]
+    assert abs(peak[0] - row * scale) <= 2
+    assert abs(peak[1] - column * scale) <= 2
 
 
 def test_a_sample_with_one_modality_has_one(extractor, rings):
@@ -101,8 +97,8 @@ def test_a_speck_is_not_a_part(extractor):
 class TestCache:
     def test_the_second_time_comes_from_disk_with_the_same_bits(self, rings, tmp_path, monkeypatch):
         monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
-        first = FeatureExtractor(LITE.features)(rings["test"][0])
-        fresh = FeatureExtractor(LITE.features)
+        first = FeatureExtractor(QUICK.features)(rings["test"][0])
+        fresh = FeatureExtractor(QUICK.features)
         monkeypatch.setattr(fresh, "_describe_image", None)  # would fail if it were called
         monkeypatch.setattr(fresh, "_describe_cloud", None)
         again = fresh(rings["test"][0])
@@ -111,11 +107,13 @@ class TestCache:
 
     def test_other_content_or_other_choices_are_other_keys(self, rings, tmp_path, monkeypatch):
         monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
-        extractor = FeatureExtractor(LITE.features)
+        extractor = FeatureExtractor(QUICK.features)
         extractor(rings["test"][0], ["rgb"])
         extractor(rings["test"][1], ["rgb"])
-        image = dataclasses.replace(LITE.features.image, smooth=1)
-        FeatureExtractor(dataclasses.replace(LITE.features, image=image))(rings["test"][0], ["rgb"])
+        image = dataclasses.replace(QUICK.features.image, smooth=3)
+        FeatureExtractor(dataclasses.replace(QUICK.features, image=image))(
+            rings["test"][0], ["rgb"]
+        )
         assert len(list(tmp_path.rglob("*.safetensors"))) == 3
 
     def test_a_damaged_file_is_made_anew(self, tmp_path, monkeypatch):
