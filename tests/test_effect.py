@@ -16,6 +16,7 @@ RECORDS = [
         "category": c,
         "seed": s,
         "variant": v,
+        "steps": None,
         "table": {"all": {"i_auroc": x}, "modalities": {"rgb": {"i_auroc": x / 2}}},
     }
     for c, s, v, x in [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from lsfa_lite.experiments.demo import fit_and_evaluate
 
 # Eq. 2 to 9 and section 4.1 word by word, on LITE's networks: a vanilla (post-norm) layer with its
 # usual initialisation, inner products without temperature, sums, nothing done to the features.
+# Steps and bank sizes, which go with the amount of data, stay LITE's.
 PRINTED: dict[str, Any] = {
     "adaptation__input": "none",
     "adaptation__adaptor": "encoder",
@@ -107,6 +109,11 @@ def prepare(run: Run, data: Path) -> Path:
     return root / "clean"
 
 
+def shipped() -> list[dict[str, Any]]:
+    """The records that the book shows, as `data_scripts/measure_effect.py` gathered them."""
+    return json.loads(files("lsfa_lite.experiments").joinpath("records/effect.json").read_text())
+
+
 def load(records: Path) -> Iterator[dict[str, Any]]:
     """All records of a folder, by name."""
     for path in sorted(records.glob("*.json")):
@@ -116,8 +123,12 @@ def load(records: Path) -> Iterator[dict[str, Any]]:
 def values(
     records: Iterable[dict[str, Any]], metric: str, view: str, **wanted: Any
 ) -> dict[tuple, float]:
-    """{(category, seed): value} of the records with these fields; view is "all", "rgb" or "3d"."""
+    """{(category, seed): value} of the records with these fields; view is "all", "rgb" or "3d".
+
+    Runs of the config's own length are meant unless `steps` is asked for.
+    """
     out = {}
+    wanted = {"steps": None} | wanted
     for record in records:
         if all(record[key] == value for key, value in wanted.items()):
             table = record["table"]
