@@ -25,8 +25,8 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from lsfa_lite.config import PointConfig
-from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.point_pretraining import MaskedAutoencoder, reconstruction_loss
+from lsfa_lite.features.points import PointMAE, to_unit_sphere
 from lsfa_lite.features.sampling import farthest_point_sampling, nearest_groups
 
 WEIGHTS = Path(__file__).parents[1] / "lsfa_lite" / "features" / "weights"
@@ -40,11 +40,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--groups", type=int, default=256)
-    parser.add_argument("--group-size", type=int, default=64)
+    parser.add_argument("--group-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--mask", type=float, default=0.6, help="share of groups hidden")
-    parser.add_argument("--visible-weight", type=float, default=1.0)
-    parser.add_argument("--stretch", type=float, default=4.0, help="along the normal; 1 is Chamfer")
+    parser.add_argument("--visible-weight", type=float, default=0.5)
+    parser.add_argument("--stretch", type=float, default=3.0, help="along the normal; 1 is Chamfer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=100, help="steps between log lines and saves")
     return parser.parse_args()
@@ -80,9 +80,10 @@ def example(cloud: np.ndarray, config: PointConfig, rng: np.random.Generator) ->
     count = int(np.exp(rng.uniform(np.log(3000), np.log(8000))))
     clean = rng.permutation(clean)[:count]
     noise = rng.normal(size=clean.shape) * [0.2, 0.2, 1.0] * rng.uniform(0, 0.006)
-    both = torch.from_numpy(np.stack([clean + noise, clean]).astype(np.float32))  # (2,P,3)
-    both = both - both[0].mean(dim=0)  # to the unit sphere of the noisy one, as at use
-    points, surface = both / both[0].norm(dim=1).max()
+    points, surface = (
+        to_unit_sphere(torch.from_numpy(cloud.astype(np.float32)))
+        for cloud in (clean + noise, clean)
+    )
     centres = points[farthest_point_sampling(points, config.groups)]  # (G,3)
     nearest = nearest_groups(points, centres, config.group_size)  # (G,K)
     neighbourhoods, target = (cloud[nearest] - centres[:, None] for cloud in (points, surface))

@@ -91,7 +91,7 @@ class AdaptationConfig:
     """Algorithm 1: adaptors, losses, memory banks, optimiser (section 3, section 4.1)."""
 
     steps: int = 100  # optimiser steps; 0 is "no adaptation". Not given in the paper (ours)
-    input: Literal["none", "centre", "scale", "standardise", "whiten"] = "scale"  # (ours)
+    input: Literal["none", "centre", "scale", "standardise", "whiten"] = "centre"  # (ours)
     adaptor: Literal["encoder", "encoder2", "linear", "conv1x1", "identity"] = (
         "encoder"  # (3.1, Table 6)
     )
@@ -208,6 +208,7 @@ def _convert(hint: Any, value: Any) -> Any:
 LITE = Config(
     adaptation=AdaptationConfig(
         steps=60,
+        input="scale",
         adaptor="linear",
         cosine=True,
         temperature=0.1,
