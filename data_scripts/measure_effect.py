@@ -1,9 +1,9 @@
 """Measure what adaptation does on mini3d: `python data_scripts/measure_effect.py --work FOLDER`.
 
-Three questions: the mean effect (three generator seeds), the length of training, the strength of
-the nuisance. FOLDER keeps data sets and one record per run; the same command goes on where it was
-stopped. At the end all records are gathered in --out, which the book reads. All three questions
-take about an hour on two cores.
+Four questions: the mean effect (three generator seeds), the length of training, the strength of
+the nuisance, the network that describes the shape. FOLDER keeps data sets and one record per run;
+the same command goes on where it was stopped. At the end all records are gathered in --out, which
+the book reads. All of it takes a few hours on two cores; --questions picks some.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ OUT = Path(__file__).parents[1] / "lsfa_lite/experiments/records/effect.json"
 USUAL = Mini3DConfig().nuisance
 DIAL = (0.0, 0.2, 0.7, 1.0)
 LENGTHS = (10, 30, 100, 300)
-MAIN = list(VARIANTS)
 FEW = ["no adaptation", "whitening", "LSFA"]
+SHAPE = ["no adaptation", "Point-MAE", "Point-MAE, random weights"]
+MAIN = [name for name in VARIANTS if name not in SHAPE[1:]]
 
 
 def questions(seeds: list[int]) -> dict[str, list[Run]]:
@@ -30,6 +31,7 @@ def questions(seeds: list[int]) -> dict[str, list[Run]]:
         "mean": plan(seeds, [USUAL], MAIN),
         "length": plan(seeds[:1], [USUAL], ["LSFA", "LSFA as printed"], LENGTHS),
         "dial": plan(seeds[:1], DIAL, FEW),
+        "shape": plan(seeds[:1], [USUAL], SHAPE),
     }
 
 
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--questions", nargs="+", default=["mean", "length", "dial"])
+    parser.add_argument("--questions", nargs="+", default=["mean", "length", "dial", "shape"])
     arguments = parser.parse_args()
     records = arguments.work / "records"
     for name in arguments.questions:

@@ -56,6 +56,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "LSFA, compactness alone": {"adaptation__consistency": 0.0},
     "LSFA as printed": PRINTED,
+    # other networks for the shape, without adaptation
+    "Point-MAE": {"adaptation__steps": 0, "features__points__backbone": "point_mae"},
+    "Point-MAE, random weights": {
+        "adaptation__steps": 0,
+        "features__points__backbone": "point_mae",
+        "features__points__weights": "random",
+    },
 }
 
 
