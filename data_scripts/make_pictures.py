@@ -34,7 +34,9 @@ def column(category: str, defect: str) -> list[np.ndarray]:
     raw = mini3d.make_sample(category, f"test/{defect}", 0, config, strength=0.7)
     sample = remove_background(raw)
     scored = detector.score([sample])[0]
-    heat = anomaly_overlay(sample.rgb, scored.anomaly_map, (0.0, 2 * scored.map_threshold))
+    heat = anomaly_overlay(
+        sample.rgb, scored.anomaly_map, (0.5 * scored.map_threshold, 1.5 * scored.map_threshold)
+    )
     grey = np.repeat(raw.mask[..., None], 3, axis=-1).astype(float)
     return [raw.rgb, relief(sample), grey, heat]
 

@@ -203,8 +203,8 @@ def _convert(hint: Any, value: Any) -> Any:
     return value
 
 
-# Chosen on generator seed 100, never on the seeds that are reported; why: the note on LITE in the
-# README. A linear adaptor from the identity and a short training: more of it collapses.
+# Chosen on generator seed 100, never on the seeds that are reported (book: does-adaptation-help).
+# A linear adaptor from the identity and a short training: more of it collapses.
 LITE = Config(
     adaptation=AdaptationConfig(
         steps=60,

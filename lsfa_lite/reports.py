@@ -73,7 +73,9 @@ def write_scores(folder: Path, sample: Sample, scored: Scored, name: str) -> Non
     if picture is None:
         assert sample.xyz is not None
         picture = np.repeat(sample.foreground[..., None], 3, axis=-1) * np.float32(0.5)
-    mixed = anomaly_overlay(picture, scored.anomaly_map, (0.0, 2 * scored.map_threshold))
+    mixed = anomaly_overlay(
+        picture, scored.anomaly_map, (0.5 * scored.map_threshold, 1.5 * scored.map_threshold)
+    )
     write_png(folder / f"{name}.png", np.rint(mixed * 255).astype(np.uint8))
 
 
