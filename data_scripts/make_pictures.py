@@ -1,4 +1,4 @@
-"""The README's picture from a real run: `python data_scripts/make_pictures.py`.
+"""The README's pictures from a real run: `python data_scripts/make_pictures.py`.
 
 One detector per category is fitted on mini3d (seed 0); a column shows one defective test part: the
 picture, the relief of its cloud, the labelled defect, and the map of both modalities.
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from lsfa_lite import LITE, LSFADetector
 from lsfa_lite.data import mini3d
 from lsfa_lite.data.background import remove_background
-from lsfa_lite.plots import anomaly_overlay, relief
+from lsfa_lite.plots import anomaly_overlay, contact_sheet, relief
 
 SHOWN = {"ring": "hole", "biscuit": "stain", "handle": "dent", "bracket": "cut"}
 
@@ -41,6 +41,21 @@ def column(category: str, defect: str) -> list[np.ndarray]:
     return [raw.rgb, relief(sample), grey, heat]
 
 
+def sheet(path: Path) -> None:
+    """Every defect of every category: picture, depth, label."""
+    config = mini3d.Mini3DConfig()
+    rows = {}
+    for category in mini3d.CATEGORIES:
+        good = [mini3d.make_sample(category, "train/good", 0, config)]
+        bad = [
+            mini3d.make_sample(category, f"test/{defect}", 1, config, strength=strength)
+            for defect in mini3d.DEFECTS[category]
+            for strength in (0.9, 0.4)
+        ]
+        rows[category] = good + bad
+    contact_sheet(rows, ("picture", "depth", "defect"), size=1.0).savefig(path, dpi=80)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("book/static/result.png"))
@@ -57,6 +72,7 @@ def main() -> None:
         axis.set_ylabel(name, fontsize=11)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(arguments.out, dpi=80)
+    sheet(arguments.out.with_name("contact-sheet.png"))
 
 
 if __name__ == "__main__":
