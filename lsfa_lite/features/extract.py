@@ -46,10 +46,6 @@ class PatchFeatures:
             {m: f[index] for m, f in self.features.items()}, self.foreground[index]
         )
 
-    def only(self, modalities: Sequence[Modality]) -> PatchFeatures:
-        chosen = {name: self.features[name] for name in modalities}
-        return PatchFeatures(chosen, self.foreground, self.pixels)
-
 
 def square_pixels(sample: Sample, size: int) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Pad a scan to a centred square and bring it to (size, size).
