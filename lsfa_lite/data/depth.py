@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from lsfa_lite.data.files import named_error, read_tiff, read_xyz
+from lsfa_lite.data.quiet_open3d import open3d
 from lsfa_lite.data.sample import Sample
 
 
@@ -100,11 +101,10 @@ def read_organised(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
     The points must be the pixels in reading order. A PCD says its own size; a PLY is as large as
     its picture, `shape`.
     """
-    import open3d  # slow to import, and only needed here
-
+    o3d = open3d()
     with named_error(path, "a point cloud (PLY or PCD)"):
-        with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
-            cloud = open3d.io.read_point_cloud(path)
+        with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+            cloud = o3d.io.read_point_cloud(path)
         points = np.asarray(cloud.points, dtype=np.float32)  # (P, 3)
     if path.suffix.lower() == ".pcd":
         shape = _pcd_shape(path) or shape

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from einops import rearrange
 
+from lsfa_lite.data.quiet_open3d import open3d
+
 ANGLES, BINS = 3, 11  # three angles between two normals, each in a histogram of 11 bins
 
 
@@ -26,7 +28,7 @@ def fpfh(points: np.ndarray, radius: float, neighbours: int | None = None) -> np
     positive, or one in which no point has a neighbour.
     """
     _check(points, radius)
-    import open3d as o3d  # here and not above: the import takes a second and writes to notebooks
+    o3d = open3d()
 
     search = (
         o3d.geometry.KDTreeSearchParamRadius(radius)
