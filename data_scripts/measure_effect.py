@@ -1,9 +1,10 @@
 """Measure what adaptation does on mini3d: `python data_scripts/measure_effect.py --work FOLDER`.
 
-Four questions: the mean effect (three generator seeds), the length of training, the strength of
-the nuisance, the network that describes the shape. FOLDER keeps data sets and one record per run;
-the same command goes on where it was stopped. At the end all records are gathered in --out, which
-the book reads. All of it takes a few hours on two cores; --questions picks some.
+Five questions: the mean effect (three generator seeds), the length of training, the strength of
+the nuisance, the network that describes the shape, and the luck of the coreset. FOLDER keeps data
+sets and one record per run; the same command goes on where it was stopped. At the end all records
+are gathered in --out, which the book reads. All of it takes a few hours on two cores; --questions
+picks some.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ OUT = Path(__file__).parents[1] / "lsfa_lite/experiments/records/effect.json"
 USUAL = Mini3DConfig().nuisance
 DIAL = (0.0, 0.2, 0.7, 1.0)
 LENGTHS = (10, 30, 100, 300)
+QUESTIONS = ["mean", "length", "dial", "shape", "coreset"]
 FEW = ["no adaptation", "whitening", "LSFA"]
 SHAPE = ["no adaptation", "Point-MAE", "Point-MAE, random weights"]
-MAIN = [name for name in VARIANTS if name not in SHAPE[1:]]
+ALL_ROWS = [name for name in VARIANTS if name.endswith(", all rows")]
+MAIN = [name for name in VARIANTS if name not in [*SHAPE[1:], *ALL_ROWS]]
 
 
 def questions(seeds: list[int]) -> dict[str, list[Run]]:
@@ -32,6 +35,7 @@ def questions(seeds: list[int]) -> dict[str, list[Run]]:
         "length": plan(seeds[:1], [USUAL], ["LSFA", "LSFA as printed"], LENGTHS),
         "dial": plan(seeds[:1], DIAL, FEW),
         "shape": plan(seeds[:1], [USUAL], SHAPE),
+        "coreset": plan(seeds, [USUAL], ALL_ROWS),
     }
 
 
@@ -40,7 +44,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--questions", nargs="+", default=["mean", "length", "dial", "shape"])
+    parser.add_argument("--questions", nargs="+", default=QUESTIONS, choices=QUESTIONS)
     arguments = parser.parse_args()
     records = arguments.work / "records"
     for name in arguments.questions:

@@ -56,6 +56,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "LSFA, compactness alone": {"adaptation__consistency": 0.0},
     "LSFA as printed": PRINTED,
+    # the same with all training patches in the bank: no luck in which of them the coreset keeps
+    "no adaptation, all rows": {"adaptation__steps": 0, "scoring__coreset": 1.0},
+    "whitening, all rows": {
+        "adaptation__steps": 0,
+        "adaptation__input": "whiten",
+        "scoring__coreset": 1.0,
+    },
+    "LSFA, all rows": {"scoring__coreset": 1.0},
     # other networks for the shape, without adaptation
     "Point-MAE": {"adaptation__steps": 0, "features__points__backbone": "point_mae"},
     "Point-MAE, random weights": {
