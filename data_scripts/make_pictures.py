@@ -1,7 +1,8 @@
-"""The README's pictures from a real run: `python data_scripts/make_pictures.py`.
+"""Pictures of the README and of the book's first page: `python data_scripts/make_pictures.py`.
 
-One detector per category is fitted on mini3d (seed 0); a column shows one defective test part: the
-picture, the relief of its cloud, the labelled defect, and the map of both modalities.
+result.png: one detector per category is fitted on mini3d (seed 0); a column shows one defective
+test part: the picture, the relief of its cloud, the labelled defect, the map of both modalities.
+contact-sheet.png: every defect of every category. turning.json: an anomaly map on its cloud.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import plotly.io as pio
 from tqdm import tqdm
 
-from lsfa_lite import LITE, LSFADetector
+from lsfa_lite import LITE, LSFADetector, Sample
 from lsfa_lite.data import mini3d
 from lsfa_lite.data.background import remove_background
-from lsfa_lite.plots import anomaly_overlay, contact_sheet, relief
+from lsfa_lite.experiments.workshop import workshop
+from lsfa_lite.plots import ANOMALY, anomaly_overlay, clouds, colours_of, contact_sheet, relief
 
 SHOWN = {"ring": "hole", "biscuit": "stain", "handle": "dent", "bracket": "cut"}
 
@@ -41,6 +44,21 @@ def column(category: str, defect: str) -> list[np.ndarray]:
     return [raw.rgb, relief(sample), grey, heat]
 
 
+def result(path: Path) -> None:
+    """The README's picture."""
+    columns = {f"{c}: {d}": column(c, d) for c, d in SHOWN.items()}
+    figure, axes = plt.subplots(4, len(columns), figsize=(8, 8), layout="constrained")
+    for axis_column, (title, pictures) in zip(axes.T, columns.items(), strict=True):
+        axis_column[0].set_title(title, fontsize=11)
+        for axis, picture in zip(axis_column, pictures, strict=True):
+            axis.imshow(picture, cmap="gray")
+            axis.set_xticks([])
+            axis.set_yticks([])
+    for axis, name in zip(axes[:, 0], ["picture", "shape", "defect", "anomaly"], strict=True):
+        axis.set_ylabel(name, fontsize=11)
+    figure.savefig(path, dpi=80)
+
+
 def sheet(path: Path) -> None:
     """Every defect of every category: picture, depth, label."""
     config = mini3d.Mini3DConfig()
@@ -56,23 +74,49 @@ def sheet(path: Path) -> None:
     contact_sheet(rows, ("picture", "depth", "defect"), size=1.0).savefig(path, dpi=80)
 
 
+def turning(path: Path) -> None:
+    """A dented ring beside the detector's opinion of it, to turn around."""
+    parts = workshop("ring", progress=True)
+    detector = LSFADetector(LITE).fit(parts.train, parts.validation, progress=True)
+    sample = next(s for s in reversed(parts.test) if s.defect == "dent")
+    scored = detector.score([sample])[0]
+    seen = scored.anomaly_map > 0
+    usual, high = np.median(scored.anomaly_map[seen]), scored.anomaly_map.max()
+    # what is usual is dark red: black points would be lost on a dark page
+    heat = colours_of(scored.anomaly_map, ANOMALY, usual - 0.35 * (high - usual), high)
+    figure = clouds(
+        [sample, Sample(heat, sample.xyz)],
+        "rgb",
+        keep=[seen, seen],
+        points=4600,
+        titles=["what the sensors see", "what the detector says"],
+        height=330,
+    )
+    figure.update_traces(marker_size=5)
+    for scene in (figure.layout.scene, figure.layout.scene2):
+        scene.camera.eye = {"x": 0.0, "y": -1.1, "z": -1.9}
+    bare = {"visible": False}
+    figure.update_scenes(xaxis=bare, yaxis=bare, zaxis=bare)
+    figure.layout.meta = {
+        "alt": "A bagel as a turning cloud of points, beside the same cloud coloured by how "
+        "anomalous each place is: the dent glows, the rest stays dark",
+        "linked": True,
+        "turning": True,
+    }
+    path.write_text(pio.to_json(figure, validate=False))
+
+
+PICTURES = {"result.png": result, "contact-sheet.png": sheet, "turning.json": turning}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("book/static/result.png"))
+    parser.add_argument("--out", type=Path, default=Path("book/static"))
+    parser.add_argument("--only", nargs="+", choices=PICTURES, default=list(PICTURES))
     arguments = parser.parse_args()
-    columns = {f"{c}: {d}": column(c, d) for c, d in SHOWN.items()}
-    figure, axes = plt.subplots(4, len(columns), figsize=(8, 8), layout="constrained")
-    for axis_column, (title, pictures) in zip(axes.T, columns.items(), strict=True):
-        axis_column[0].set_title(title, fontsize=11)
-        for axis, picture in zip(axis_column, pictures, strict=True):
-            axis.imshow(picture, cmap="gray")
-            axis.set_xticks([])
-            axis.set_yticks([])
-    for axis, name in zip(axes[:, 0], ["picture", "shape", "defect", "anomaly"], strict=True):
-        axis.set_ylabel(name, fontsize=11)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(arguments.out, dpi=80)
-    sheet(arguments.out.with_name("contact-sheet.png"))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only:
+        PICTURES[name](arguments.out / name)
 
 
 if __name__ == "__main__":

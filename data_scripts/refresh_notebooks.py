@@ -52,6 +52,7 @@ def normalise(notebook: NotebookNode) -> None:
         count += 1
         cell.execution_count = count
         cell.metadata.pop("execution", None)
+        cell.outputs = join_streams(cell.outputs)
         for output in cell.outputs:
             if output.get("name") == "stderr":
                 sys.exit(f"cell {number} writes to stderr: {output.text}\n{cell.source}")
@@ -61,6 +62,18 @@ def normalise(notebook: NotebookNode) -> None:
             if "image/png" in output.get("data", {}):
                 output.data.pop("text/plain", None)  # <Figure size ...>
                 output.data["image/png"] = shrink(output.data["image/png"])
+
+
+def join_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """What a cell prints comes in pieces, cut by the clock: one piece is the same every time."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        before = joined[-1] if joined else {}
+        if output.output_type == "stream" and before.get("name") == output.name:
+            before.text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def shrink(png: str, width: int = 600) -> str:

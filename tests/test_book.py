@@ -200,6 +200,30 @@ def without_figures(text: str) -> str:
     return re.sub(r'<script type="application/json">.*?</script>', "", text, flags=re.DOTALL)
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_chapter_says_how_long_it_ran_and_explains_its_terms(book: Path, notebook: Path):
+    page = (book / f"{notebook.stem}.html").read_text()
+    assert re.search(r'class="runtime">Runs in \d+ s on \d+ CPU cores, measured', page)
+    assert "an estimate, not measured" in page
+    assert 'class="glossary-term" href="glossary.html#term-' in page
+
+
+def test_equations_carry_the_papers_numbers_and_are_listed(book: Path):
+    shown = [
+        number
+        for notebook in NOTEBOOKS
+        for number in re.findall(
+            r'id="equation-eq-(\d+)".*?class="eqno">\(\1\)',
+            (book / f"{notebook.stem}.html").read_text(),
+            re.DOTALL,
+        )
+    ]
+    assert sorted(shown) == list("123456789")
+    table = (book / "equations.html").read_text()
+    assert re.findall(r'href="([\w-]+)\.html#equation-eq-(\d)"', table)
+    assert len(re.findall(r"#equation-eq-\d", table)) == 9
+
+
 # --- the browser ----------------------------------------------------------------------------
 
 
@@ -263,6 +287,71 @@ def test_page_fits_a_phone(site: str, browser: Any, page: str):
     width = tab.evaluate("document.scrollingElement.scrollWidth")
     tab.close()
     assert width <= 391, f"the page is {width} pixels wide on a phone of 390"
+
+
+def test_pointing_at_a_term_shows_its_meaning(site: str, browser: Any):
+    tab = browser.new_page(viewport={"width": 1200, "height": 900})
+    tab.goto(f"{site}{NOTEBOOKS[0].stem}.html", wait_until="load")
+    term = tab.locator(".glossary-term").first
+    term.hover()
+    look = "e => [getComputedStyle(e, '::after').content, e.dataset.tip]"
+    shown, tip = term.evaluate(look)
+    tab.mouse.move(0, 0)
+    hidden, _ = term.evaluate(look)
+    tab.close()
+    assert len(tip) > 20
+    assert shown == json.dumps(tip)
+    assert hidden == "none"
+
+
+def drawn(tab: Any, address: str, number: int = 0) -> Any:
+    """Open a page and return one of its figures, once it is drawn."""
+    tab.goto(address, wait_until="load")
+    figure = tab.locator(".lazyplot").nth(number)
+    figure.scroll_into_view_if_needed()
+    tab.wait_for_function("box => box.dataset.drawn", arg=figure.element_handle(), timeout=60_000)
+    return figure
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_first_pages_cloud_swings_until_it_is_touched(site: str, browser: Any, motion: str):
+    context = browser.new_context(reduced_motion=motion)
+    tab = context.new_page()
+    canvas = drawn(tab, f"{site}index.html").locator(".lazyplot-canvas")
+    look = "plot => plot.layout.scene.camera.eye.x"
+    seen = []
+    for _ in range(2):
+        seen.append(canvas.evaluate(look))
+        tab.wait_for_timeout(1500)
+    assert (seen[0] != seen[1]) == (motion == "no-preference")
+    canvas.click(position={"x": 20, "y": 200})
+    tab.wait_for_timeout(1000)
+    held = canvas.evaluate(look)
+    tab.wait_for_timeout(1000)
+    assert canvas.evaluate(look) == held
+    context.close()
+
+
+def test_pointing_at_a_patch_marks_its_points(site: str, browser: Any):
+    """The linked view of the chapter on projection, by a real mouse."""
+    tab = browser.new_page(viewport={"width": 1200, "height": 900})
+    canvas = drawn(tab, f"{site}from-points-to-patches.html").locator(".lazyplot-canvas")
+    where = """(plot, [row, column]) => {
+      const {left, top} = plot.getBoundingClientRect(), {xaxis, yaxis} = plot._fullLayout;
+      return [left + xaxis._offset + xaxis.l2p(column), top + yaxis._offset + yaxis.l2p(row)];
+    }"""
+    state = """plot => {
+      const {size, patch} = plot.layout.meta.patches, marker = plot.data[0].marker;
+      const owner = typeof patch === "string" ? patch.split(" ").map(Number) : patch;
+      return [...new Set(owner.filter((_, i) => marker.size[i] === size[1]))];
+    }"""
+    for row, column in [(13, 5), (20, 20)]:
+        x, y = canvas.evaluate(where, [row, column])
+        tab.mouse.move(x - 3, y)
+        tab.mouse.move(x, y, steps=4)
+        tab.wait_for_timeout(1500)
+        assert canvas.evaluate(state) == [28 * row + column]
+    tab.close()
 
 
 # --- the notebooks' numbers -----------------------------------------------------------------
@@ -371,3 +460,59 @@ def test_equations_with_code_and_test_build(small_book: Path):
     code, errors, page = build_small(small_book)
     assert (code, errors) == (0, "")
     assert page.count("room.py#L1") == 2
+
+
+def test_an_equation_of_the_paper_has_its_number_and_others_a_letter(small_book: Path):
+    (small_book / "book" / "index.md").write_text(
+        "# A chapter\n\n$$ b = c $$ (by-hand)\n\n$$ a = b $$ (eq-5)\n\n```{equation-table}\n```\n"
+    )
+    for path in (small_book / "lsfa_lite/room.py", small_book / "tests/test_room.py"):
+        path.write_text(path.read_text().replace("eq-known", "eq-5"))
+    code, errors, page = build_small(small_book)
+    assert (code, errors) == (0, "")
+    assert re.findall(r'class="eqno">\((\w)\)', page) == ["a", "5"]
+    assert page.count("room.py#L1") == 2  # under the equation and in the table
+    assert page.count("test_room.py#L5") == 2
+
+
+# --- hover text -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hover() -> Any:
+    return load(ROOT / "book" / "_ext" / "hover.py")
+
+
+def test_first_use_of_a_term_is_linked_once(hover: Any):
+    waiting = {"bank": ("term-bank", "A queue."), "memory bank": ("term-memory-bank", 'Of "rows".')}
+    text = "Banknotes; two Memory banks and a memory bank, a bank."
+    pieces = [piece.astext() for piece in hover.linked(text, waiting)]
+    assert "".join(re.sub(r"<[^>]*>", "", p) for p in pieces) == text
+    links = [p for p in pieces if p.startswith("<a")]
+    assert [re.sub(r"<[^>]*>", "", link) for link in links] == ["Memory banks", "bank"]
+    assert 'data-tip="Of &quot;rows&quot;."' in links[0]
+    assert waiting == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("(B, N, D)", ["B: samples in a batch", "N: patches", "D: width"]),
+        ("K", ["K: neighbours"]),
+        ("B*k", []),
+        ("Path", []),
+    ],
+)
+def test_letters_of_a_shape_are_explained(hover: Any, text: str, words: list[str]):
+    tip = hover.shape(text)
+    assert all(word in tip for word in words)
+    assert bool(tip) == bool(words)
+
+
+def test_every_term_and_symbol_has_a_meaning(hover: Any):
+    assert len(hover.glossary()) > 20
+    for term, (anchor, definition) in hover.glossary().items():
+        assert re.fullmatch(r"term-[\w-]+", anchor), term
+        assert 20 < len(definition) < 250, term
+    assert "weight of the consistency losses" in hover.notation().symbols[r"\lambda"]
+    assert hover.sources()["https://arxiv.org/abs/2401.03145"].startswith("Tu et al.: Self-superv")

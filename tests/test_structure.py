@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ ROOMS = [
     "evaluation",
     "experiments",
     "plots",
+    "exercises",
     "reports",
     "cli",
 ]
@@ -61,6 +63,18 @@ def test_conda_installs_what_make_installs():
     makefile = (ROOT / "Makefile").read_text()
     assert pip == ["-c constraints.txt", ".[book,test]"]
     assert '-c constraints.txt ".[book,test]"' in makefile
+
+
+def test_every_make_command_that_is_named_exists():
+    """In the workflows, the README, CONTRIBUTING and the book."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    readers = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "book").glob("*.md")]
+    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+    assert len(workflows) == 3
+    for path in [*readers, *workflows]:
+        text = path.read_text()
+        for target in re.findall(r"(?:run: |`|^    )make ([a-z]+)", text, re.MULTILINE):
+            assert target in targets, f"{path.name}: make {target}"
 
 
 @pytest.mark.parametrize("word", ["TODO", "FIXME", "NotImplementedError"])

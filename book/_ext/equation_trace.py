@@ -3,20 +3,27 @@
 A function of the package names its equation in the docstring (`Implements: eq-1`), a test by
 `@pytest.mark.equation("eq-1")`. For a label that starts with `eq-` both must exist; otherwise the
 build warns, and a build with warnings as errors fails. The notebooks need no syntax for it.
+
+An equation of the paper (`eq-5`) is shown with the paper's number, any other label with a letter
+of its page. The directive `equation-table` lists all of the paper's equations.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "eq-"
@@ -75,8 +82,11 @@ class EquationTrace(SphinxTransform):
         if not equations:
             return
         code, tests = trace(Path(self.config.equation_trace_root))
+        letters = iter(string.ascii_lowercase)
         for equation in equations:
             label = equation["label"]
+            paper = re.fullmatch(PREFIX + r"(\d+)", label)
+            equation["number"] = paper[1] if paper else next(letters)
             functions, checks = code.get(label, []), tests.get(label, [])
             if label.startswith(PREFIX):
                 self._demand(equation, label, functions, checks)
@@ -95,21 +105,53 @@ class EquationTrace(SphinxTransform):
         line = nodes.paragraph(classes=["equation-trace"])
         for word, hits in (("Code: ", code), ("Checked by: ", tests)):
             if hits:
-                line += nodes.inline("", word)
-                line += [part for hit in hits for part in (self._link(hit), nodes.Text(" "))]
+                line += [nodes.inline("", word), *links(hits, self.config)]
         parent = equation.parent
         parent.insert(parent.index(equation) + 1, line)
 
-    def _link(self, hit: Hit) -> nodes.reference:
-        options = self.config.html_theme_options
-        url = f"{options['repository_url']}/blob/{options.get('repository_branch', 'main')}"
-        text = nodes.literal("", hit.name)
-        return nodes.reference(
-            "", "", text, refuri=f"{url}/{hit.path}#L{hit.line}", reftitle=f"{hit.path}:{hit.line}"
-        )
+
+def links(hits: list[Hit], config: Config) -> Iterator[nodes.Node]:
+    """To each place in the repository, with a space behind it."""
+    options = config.html_theme_options
+    url = f"{options['repository_url']}/blob/{options.get('repository_branch', 'main')}"
+    for hit in hits:
+        where = f"{hit.path}:{hit.line}"
+        address = f"{url}/{hit.path}#L{hit.line}"
+        yield nodes.reference("", "", nodes.literal("", hit.name), refuri=address, reftitle=where)
+        yield nodes.Text(" ")
+
+
+class EquationTable(SphinxDirective):
+    """All labels that start with `eq-`: the equation's place in the book, its code, its tests."""
+
+    def run(self) -> list[nodes.Node]:
+        code, tests = trace(Path(self.config.equation_trace_root))
+        labels = sorted((x for x in code if x.startswith(PREFIX)), key=lambda x: (len(x), x))
+        body = nodes.tbody()
+        for label in labels:
+            where = pending_xref(
+                "", nodes.inline("", "Eq. " + label.removeprefix(PREFIX)), refdomain="math",
+                reftype="eq", reftarget=label, refdoc=self.env.docname,
+            )  # fmt: skip
+            body += row(
+                nodes.paragraph("", "", where),
+                nodes.paragraph("", "", *links(code[label], self.config)),
+                nodes.paragraph("", "", *links(tests.get(label, []), self.config)),
+            )
+        group = nodes.tgroup(cols=3)
+        group += [nodes.colspec(colwidth=width) for width in (1, 2, 4)]
+        head = nodes.thead()
+        head += row(*(nodes.paragraph("", name) for name in ("Equation", "Code", "Checked by")))
+        group += [head, body]
+        return [nodes.table("", group)]
+
+
+def row(*cells: nodes.Node) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("equation_trace_root", str(ROOT), "env")
     app.add_transform(EquationTrace)
+    app.add_directive("equation-table", EquationTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -47,6 +47,52 @@
     });
   };
 
+  // A picture in patches beside its cloud: pointing at a patch, or at a point of it, marks both.
+  const pair = plot => {
+    const {grid, cloud, size, marked, ...words} = plot.layout.meta.patches;
+    const [patch, colour] = [words.patch, words.colour].map(line => line.split(" ").map(Number));
+    let wanted, shown;
+    const show = async () => {
+      while (wanted !== shown) {
+        const now = shown = wanted;
+        const [row, column] = [Math.floor(now / grid), now % grid];
+        const inside = patch.map(owner => owner === now);
+        await Plotly.update(plot, {
+          "marker.color": [colour.map((own, i) => inside[i] ? marked : own)],
+          "marker.size": [inside.map(yes => size[yes ? 1 : 0])],
+        }, {
+          "shapes[0].x0": column - 0.5, "shapes[0].x1": column + 0.5,
+          "shapes[0].y0": row - 0.5, "shapes[0].y1": row + 0.5,
+        }, [cloud]);
+      }
+    };
+    let drawing = Promise.resolve();
+    plot.on("plotly_hover", ({points: [point]}) => {
+      wanted = point.curveNumber === cloud ? patch[point.pointNumber] : point.y * grid + point.x;
+      drawing = drawing.then(show);
+    });
+  };
+
+  // Clouds that swing until a hand takes them; they stand still for whoever wants less motion.
+  const swing = plot => {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const scenes = Object.keys(plot.layout).filter(key => /^scene/.test(key));
+    const {x, y, z} = plot.layout[scenes[0]].camera.eye;
+    let held = false, seen = true, start;
+    for (const touch of ["pointerdown", "wheel"])
+      plot.addEventListener(touch, () => held = true, {once: true, capture: true, passive: true});
+    new IntersectionObserver(([entry]) => seen = entry.isIntersecting).observe(plot);
+    const step = async time => {
+      if (held) return;
+      const angle = 0.7 * Math.sin((time - (start ??= time)) / 2500);
+      const eye = {y, x: x * Math.cos(angle) - z * Math.sin(angle), z: x * Math.sin(angle) + z * Math.cos(angle)};
+      if (seen && !document.hidden)
+        await Plotly.relayout(plot, Object.fromEntries(scenes.map(scene => [`${scene}.camera.eye`, eye])));
+      requestAnimationFrame(step);
+    };
+    requestAnimationFrame(step);
+  };
+
   const draw = async box => {
     try {
       await load();
@@ -56,6 +102,8 @@
       await Plotly.newPlot(plot, figure.data, figure.layout, {responsive: true, displaylogo: false});
       await Plotly.relayout(plot, ink(plot.layout));
       if (figure.layout.meta?.linked) link(plot);
+      if (figure.layout.meta?.patches) pair(plot);
+      if (figure.layout.meta?.turning) swing(plot);
       box.dataset.drawn = "yes";
     } catch (error) {
       box.dataset.drawn = "failed";
