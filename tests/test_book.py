@@ -134,6 +134,27 @@ def test_notebook_is_light_and_its_numbers_are_checked(notebook: Path):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_chapter_has_what_every_chapter_has(notebook: Path):
+    """Goals, needs, time; the box; three kinds of exercises; a figure to move; a summary."""
+    cells = json.loads(notebook.read_text())["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    for phrase in ("**You will**", "**You need**", "**It takes**", "What the paper does not say"):
+        assert phrase in text, phrase
+    for heading in ("### Predict", "### Make", "### Argue", "## What you take away"):
+        assert f"\n{heading}" in text, heading
+    assert text.count("<details>") == text.count("</details>") >= 3
+    assert not re.search(r"^(```\{|:::)|\{(cite|doc|ref|term|eq|numref)\}`", text, re.MULTILINE)
+    code = [c for c in cells if c["cell_type"] == "code"]
+    assert any('check("' in "".join(c["source"]) for c in code)
+    shown = [(c, kind) for c in code for o in c["outputs"] for kind in o.get("data", {})]
+    assert any(kind.startswith("application/vnd.plotly") for _, kind in shown)
+    for cell, kind in shown:
+        if kind == "image/png":
+            alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 20, f"{cell['id']}: say what the picture shows"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_starts_on_colab(notebook: Path):
     """The first cell installs the package of this repository, if absent, and leaves torch alone."""
     content = json.loads(notebook.read_text())
