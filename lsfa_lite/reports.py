@@ -12,6 +12,8 @@ from lsfa_lite.data.files import write_png, write_tiff, written_beside
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table
+from lsfa_lite.experiments.effect import paired
+from lsfa_lite.experiments.tables import TABLES, Row
 from lsfa_lite.plots import anomaly_overlay
 
 METRICS = {
@@ -48,6 +50,38 @@ def demo_table(rows: Iterable[Table]) -> str:
             seconds = f"{row['seconds']:.0f}" if view == "rgb+3d" else ""
             lines.append((row["category"], view, *cells, seconds))
     return align(lines) + "\n(without adaptation -> with LSFA)"
+
+
+def reproduction_table(name: str, measured: dict[str, dict[str, dict[tuple, float]]]) -> str:
+    """One table of the paper: metric -> row -> {(category, seed): value}, as means over what ran,
+    the paired change of image AUROC with its 95 % interval, and the paper's own numbers.
+    """
+    lines = [("", "runs", *METRICS.values(), "I-AUROC, change", "paper: I-AUROC", "AUPRO@30%")]
+    for row in TABLES[name]:
+        runs = measured["i_auroc"][row.name]
+        means = [_mean(measured[metric][row.name]) for metric in METRICS]
+        paper = [f"{value:.3f}" for value in (row.paper or ())[:2] if value is not None]
+        change = _change(runs, measured["i_auroc"].get(baseline(row), {}))
+        lines.append((row.name, str(len(runs)), *means, change, *[*paper, "", ""][:2]))
+    return f"{name}\n{align(lines)}"
+
+
+def _mean(values: dict[tuple, float]) -> str:
+    return f"{np.mean(list(values.values())):.3f}" if values else "not run"
+
+
+def _change(after: dict[tuple, float], before: dict[tuple, float]) -> str:
+    if after is before or len(after.keys() & before.keys()) < 2:
+        return ""
+    d = paired(after, before)
+    return f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
+
+
+def baseline(row: Row) -> str:
+    """The row without adaptation that a row is compared with."""
+    name = "all parts" if row.shots is None and row.name.startswith("all parts") else ""
+    name = f"{row.shots} shots" if row.shots else name
+    return f"{name}, no adaptation" if name else "no adaptation"
 
 
 def _line(name: str, values: dict[str, float]) -> tuple[str, ...]:

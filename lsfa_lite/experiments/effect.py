@@ -18,11 +18,11 @@ import numpy as np
 from scipy import stats
 from tqdm.auto import tqdm
 
-from lsfa_lite.config import BackgroundConfig, Config
+from lsfa_lite.config import Config
 from lsfa_lite.data import mini3d
-from lsfa_lite.data.background import clean_folder
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.experiments.demo import fit_and_evaluate
+from lsfa_lite.experiments.prepared import prepared
 
 # Eq. 2 to 9 and section 4.1 word by word, on LITE's networks: a vanilla (post-norm) layer with its
 # usual initialisation, inner products without temperature, sums, nothing done to the features.
@@ -115,13 +115,8 @@ def measure(config: Config, runs: Iterable[Run], data: Path, records: Path) -> N
 
 def prepare(run: Run, data: Path) -> Path:
     """The run's data set, made and cleaned once."""
-    root = data / f"{run.seed}-{run.nuisance:g}" / run.category
-    if not (root / "clean").is_dir():
-        made = mini3d.Mini3DConfig(seed=run.seed, nuisance=run.nuisance)
-        with written_beside(root / "clean") as beside, written_beside(root / "raw") as raw:
-            mini3d.write(raw, made, [run.category])
-            clean_folder(raw, beside, BackgroundConfig())
-    return root / "clean"
+    config = mini3d.Mini3DConfig(seed=run.seed, nuisance=run.nuisance)
+    return prepared(data / f"{run.seed}-{run.nuisance:g}", config, run.category)
 
 
 def shipped() -> list[dict[str, Any]]:
