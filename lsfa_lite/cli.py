@@ -30,9 +30,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"lsfa-lite {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    data = commands.add_parser("data", help="make the embedded data set")
-    data.add_argument("name", choices=["mini3d"])
-    data.add_argument("out", type=Path, help="folder to be made")
+    data = commands.add_parser("data", help="make the embedded data set, or convert Eyecandies")
+    data.add_argument("name", choices=["mini3d", "eyecandies"])
+    data.add_argument(
+        "paths", type=Path, nargs="+", help="mini3d OUT, or eyecandies SRC OUT: folder to be made"
+    )
     data.add_argument("--seed", type=int, default=0)
     data.add_argument(
         "--nuisance", type=float, default=None, help="0 to 1: how much normal parts vary"
@@ -127,12 +129,21 @@ def _value(text: str) -> Any:
 
 
 def _data(arguments: argparse.Namespace) -> None:
-    from lsfa_lite.data import mini3d
+    from lsfa_lite.data import eyecandies, mini3d
 
+    wanted = {"mini3d": 1, "eyecandies": 2}[arguments.name]
+    if len(arguments.paths) != wanted:
+        usage = "data mini3d OUT, or data eyecandies SRC OUT"
+        raise ValueError(f"{len(arguments.paths)} folders for {arguments.name}; expected {usage}")
+    if arguments.name == "eyecandies":
+        src, out = arguments.paths
+        for category in arguments.categories or eyecandies.categories(src):
+            eyecandies.convert(src, out, category, progress=True)
+        return
     options = {} if arguments.nuisance is None else {"nuisance": arguments.nuisance}
     config = mini3d.Mini3DConfig(seed=arguments.seed, **options)
     categories = arguments.categories or mini3d.CATEGORIES
-    mini3d.write(arguments.out, config, categories, progress=True)
+    mini3d.write(arguments.paths[0], config, categories, progress=True)
 
 
 def _clean(arguments: argparse.Namespace) -> None:

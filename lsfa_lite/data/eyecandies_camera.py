@@ -1,0 +1,170 @@
+"""Eyecandies' camera: what a sample is read with, and a depth PNG as an organised cloud.
+
+The camera is that of the project page, https://eyecan-ai.github.io/eyecandies/download; constants
+marked M3DM are of its utils/preprocess_eyecandies.py, and not checked on the data here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lsfa_lite.config import BackgroundConfig
+from lsfa_lite.data.background import blank, border_plane
+from lsfa_lite.data.depth import Intrinsics, depth_to_xyz, read_depth_png
+from lsfa_lite.data.files import named_error
+from lsfa_lite.data.sample import Sample
+
+LIGHTS = ("all spots", "bottom", "right", "top", "left", "global")  # image_0 .. image_5
+
+
+@dataclass(frozen=True)
+class EyecandiesConfig:
+    """How a sample is read. Lengths are metres as the set documents them, before `scale`."""
+
+    light: int = 4  # 0..5, see LIGHTS; 4 as in M3DM (the set's own anomalib export takes 5)
+    # M3DM: a tenth brings the cloud to the size of MVTec 3D-AD, for which the radii of this
+    # package are made; 1 keeps the documented metres (then scale those radii too)
+    scale: float = 0.1
+    focal: float = 711.11  # pixels, of the 512 x 512 pictures; one camera for all (project page)
+    half_width: float = 1.0  # farther to the side than this is no belt; inf: no cut (M3DM)
+    length: float = 1.8  # along the belt, from the lower edge of the picture; inf: no cut (M3DM)
+
+    def __post_init__(self) -> None:
+        if self.light not in range(len(LIGHTS)):
+            names = ", ".join(f"{i} {name}" for i, name in enumerate(LIGHTS))
+            raise ValueError(f"light {self.light!r}: there is no such picture; choose of {names}")
+        if not (0 < self.scale <= 1 and 0 < self.focal < math.inf):
+            raise ValueError(f"{self}: scale must be above 0 and at most 1, focal pixels above 0")
+        if not (self.half_width > 0 and self.length > 0):
+            raise ValueError(f"{self}: half_width and length are metres above 0, or inf")
+
+    @property
+    def background(self) -> BackgroundConfig:
+        """What removes the belt: for `remove_background` and `clean_folder`."""
+        return BackgroundConfig(
+            ransac_distance=0.01 * self.scale,  # rendered, so without noise (ours)
+            plane_distance=0.02 * self.scale,  # (M3DM)
+            cluster_radius=0.06 * self.scale,  # 6 mm at the default scale, as elsewhere
+        )
+
+
+def item(depth: Path, name: str) -> Path:
+    """data/000_depth.png, "pose.txt" -> data/000_pose.txt."""
+    return depth.with_name(depth.name.removesuffix("depth.png") + name)
+
+
+def read_cloud(path: str | Path, config: EyecandiesConfig | None = None) -> np.ndarray:
+    """000_depth.png, and 000_info_depth.yaml beside it -> organised cloud, nothing cut.
+
+    Returns (H, W, 3) float32, documented metres times config.scale, camera frame (x right, y
+    down, z away from the camera), (0, 0, 0) where the depth is not above 0. The pose is not
+    needed for this frame. Source: project page ("Depth Map To Pointcloud Conversion").
+    """
+    config = config or EyecandiesConfig()
+    depth = read_depth(path)  # (H, W)
+    height, width = depth.shape
+    camera = Intrinsics(config.focal, config.focal, width / 2, height / 2, config.scale)
+    xyz = depth_to_xyz(depth, camera)  # (H, W, 3)
+    Sample(rgb=None, xyz=xyz, path=str(path))  # finite, metres, not empty
+    return xyz
+
+
+def read_depth(path: str | Path) -> np.ndarray:
+    """000_depth.png -> (H, W) float64, metres along the optical axis, as the set documents them.
+
+    depth = d / 65535 (max - min) + min with the bounds in 000_info_depth.yaml, so that d = 0 is
+    the nearest pixel and not a hole. Source: project page ("Depth Map De-Normalization").
+    """
+    path = Path(path)
+    stored = read_depth_png(path)  # (H, W)
+    info = item(path, "info_depth.yaml")
+    nearest = yaml_number(info, "min", within="normalization")
+    farthest = yaml_number(info, "max", within="normalization")
+    if not 0 <= nearest <= farthest:
+        raise ValueError(
+            f"{info}: min {nearest}, max {farthest}; expected metres with 0 <= min <= max: "
+            "unpack the category again"
+        )
+    return stored / 65535.0 * (farthest - nearest) + nearest
+
+
+def yaml_number(path: Path, key: str, within: str | None = None) -> float:
+    """The number of one `key` in a YAML file of nested mappings: all that is needed of YAML here.
+
+    With `within`, the key of that block. Raises FileNotFoundError, or ValueError naming the file.
+    """
+    expected = f"YAML with a number {within + '.' if within else ''}{key}"
+    with named_error(path, expected):
+        text = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
+        if within is not None:  # up to the } of a {...}, or the next line without indent
+            block = rf"^[{{\s]*['\"]?{within}['\"]?[ \t]*:[ \t]*(\{{[^}}]*|(?:\n[ \t].*)*)"
+            match = re.search(block, text, re.MULTILINE)
+            text = match[1] if match else ""
+        found = re.search(rf"(?:^|[{{,\s])['\"]?{key}['\"]?\s*:\s*([^\s,}}]+)", text)
+        if found is None:
+            raise ValueError(f"{path}: no {key}; expected {expected}: unpack the category again")
+        word = {"true": "1", "false": "0"}.get(found[1].lower(), found[1])
+        value = float(word)
+        if not math.isfinite(value):
+            raise ValueError(f"{path}: {key} is {word}; expected a finite number")
+    return value
+
+
+def cut(xyz: np.ndarray, config: EyecandiesConfig, path: Path | None = None) -> np.ndarray:
+    """(H, W, 3) scaled metres -> copy that is zero beside and behind the belt; the belt stays.
+
+    Measured in the belt's plane, from where the middle of the picture's lower edge shows it
+    (M3DM). Unchanged if the border shows no plane. Raises ValueError if nothing is left.
+    """
+    if math.isinf(config.half_width) and math.isinf(config.length):
+        return xyz.copy()
+    plane = border_plane(xyz, config.background)  # (4,), its normal towards the camera
+    if plane is None:
+        return xyz.copy()
+    normal = plane[:3]
+    ray = np.array([0, (len(xyz) / 2 - 1) / config.focal, 1])  # v = H - 1, cy = H / 2
+    start = -plane[3] / (normal @ ray) * ray
+    away = np.cross(normal, [1.0, 0, 0])
+    along = (xyz - start) @ (away / np.linalg.norm(away))  # (H, W)
+    kept = np.abs(xyz[..., 0]) <= config.half_width * config.scale
+    out = blank(xyz, kept & (along <= config.length * config.scale))
+    if not out.any():
+        raise ValueError(f"{path or 'xyz'}: all is cut; raise half_width and length, inf: no cut")
+    return out
+
+
+def read_pose(path: str | Path) -> np.ndarray:
+    """000_pose.txt -> (4, 4), a rotation and a shift in documented metres."""
+    with named_error(path, "a pose: four lines of four numbers"):
+        pose = np.loadtxt(path)
+    rigid = pose.shape == (4, 4) and np.allclose(pose[3], [0, 0, 0, 1], atol=1e-4)
+    if not (rigid and np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-3)):
+        raise ValueError(
+            f"{path}: is no 4 x 4 matrix of a rotation and a shift; unpack the category again"
+        )
+    return pose
+
+
+def to_world(
+    xyz: np.ndarray,
+    pose: np.ndarray,
+    sense: Literal["camera_to_world", "world_to_camera"] = "camera_to_world",
+    scale: float = EyecandiesConfig.scale,
+) -> np.ndarray:
+    """(H, W, 3) of read_cloud, (4, 4) -> (H, W, 3) in the world's frame; (0, 0, 0) stays.
+
+    The sources disagree on what the pose says: the set's own `depth2pc` stage takes it as camera
+    to world, the project page's snippet, and M3DM with it, as world to camera. Nothing else here
+    depends on it. `scale` is that of `xyz`.
+    """
+    if sense not in ("camera_to_world", "world_to_camera"):
+        raise ValueError(f"sense {sense!r}; expected 'camera_to_world' or 'world_to_camera'")
+    matrix = pose if sense == "camera_to_world" else np.linalg.inv(pose)
+    world = xyz @ matrix[:3, :3].T + matrix[:3, 3] * scale  # (H, W, 3)
+    return blank(world.astype(np.float32), np.any(xyz != 0, axis=-1))
