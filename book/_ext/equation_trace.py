@@ -87,6 +87,8 @@ class EquationTrace(SphinxTransform):
             label = equation["label"]
             paper = re.fullmatch(PREFIX + r"(\d+)", label)
             equation["number"] = paper[1] if paper else next(letters)
+            references = self.env.get_domain("math").data["objects"]
+            references[label] = (self.env.docname, equation["number"])
             functions, checks = code.get(label, []), tests.get(label, [])
             if label.startswith(PREFIX):
                 self._demand(equation, label, functions, checks)
