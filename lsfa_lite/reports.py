@@ -13,7 +13,7 @@ from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table
 from lsfa_lite.experiments.effect import paired
-from lsfa_lite.experiments.tables import TABLES, Row
+from lsfa_lite.experiments.tables import TABLES
 from lsfa_lite.plots import anomaly_overlay
 
 METRICS = {
@@ -61,7 +61,7 @@ def reproduction_table(name: str, measured: dict[str, dict[str, dict[tuple, floa
         runs = measured["i_auroc"][row.name]
         means = [_mean(measured[metric][row.name]) for metric in METRICS]
         paper = [f"{value:.3f}" for value in (row.paper or ())[:2] if value is not None]
-        change = _change(runs, measured["i_auroc"].get(baseline(row), {}))
+        change = _change(runs, measured["i_auroc"].get(row.against, {}))
         lines.append((row.name, str(len(runs)), *means, change, *[*paper, "", ""][:2]))
     return f"{name}\n{align(lines)}"
 
@@ -75,13 +75,6 @@ def _change(after: dict[tuple, float], before: dict[tuple, float]) -> str:
         return ""
     d = paired(after, before)
     return f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
-
-
-def baseline(row: Row) -> str:
-    """The row without adaptation that a row is compared with."""
-    name = "all parts" if row.shots is None and row.name.startswith("all parts") else ""
-    name = f"{row.shots} shots" if row.shots else name
-    return f"{name}, no adaptation" if name else "no adaptation"
 
 
 def _line(name: str, values: dict[str, float]) -> tuple[str, ...]:

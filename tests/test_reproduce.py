@@ -14,7 +14,7 @@ from lsfa_lite.data.mini3d import Mini3DConfig
 from lsfa_lite.experiments import reproduce as module
 from lsfa_lite.experiments.reproduce import Parts, few, measured, plan, reproduce, run_of
 from lsfa_lite.experiments.tables import TABLES, Row
-from lsfa_lite.reports import baseline, reproduction_table
+from lsfa_lite.reports import reproduction_table
 
 FAST = LITE.change(adaptation__steps=2, adaptation__batch_size=2)
 SMALL = Mini3DConfig(train=4, validation=2, test_good=2, test_per_defect=1)
@@ -90,7 +90,7 @@ def test_every_row_is_a_valid_configuration_with_a_name_of_its_own():
         assert len({row.name for row in rows}) == len(rows)
         runs = [run_of(row, "ring", 0, LITE, parts) for row in rows]
         assert len({run.name for run in runs}) >= len(rows) - 1  # a row may be the preset itself
-        assert all(baseline(row) in {r.name for r in rows} for row in rows), name
+        assert all(row.against in {r.name for r in rows} for row in rows), name
 
 
 def test_the_papers_numbers_are_the_papers():
@@ -108,7 +108,9 @@ def test_few_shots_are_drawn_by_the_seed():
     parts = list(range(40))
     assert few(parts, 5, 0) == few(parts, 5, 0) != few(parts, 5, 1)
     assert len(set(few(parts, 5, 0))) == 5
-    assert few(parts, 50, 0) == few(parts, None, 0) == parts
+    assert few(parts, 40, 0) == few(parts, None, 0) == parts
+    with pytest.raises(ValueError, match="50 shots of 40 training parts"):
+        few(parts, 50, 0)
 
 
 def test_table_says_what_ran_what_changed_and_what_the_paper_prints():

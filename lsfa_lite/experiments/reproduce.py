@@ -143,9 +143,11 @@ def perform(run: Run, parts: Parts, device: str | torch.device) -> Record:
 
 
 def few(train: Sequence[Any], shots: int | None, seed: int) -> Sequence[Any]:
-    """`shots` of the training parts, drawn with the seed; all, where there are not more."""
-    if shots is None or shots >= len(train):
+    """`shots` of the training parts, drawn with the seed; ValueError where there are fewer."""
+    if shots is None:
         return train
+    if shots > len(train):
+        raise ValueError(f"{shots} shots of {len(train)} training parts; take another data set")
     chosen = np.random.default_rng(seed).choice(len(train), shots, replace=False)
     return [train[int(i)] for i in np.sort(chosen)]
 

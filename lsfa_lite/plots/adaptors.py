@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from lsfa_lite.plots.style import DEFECT, INK
+from lsfa_lite.plots.charts import positions
+from lsfa_lite.plots.style import DEFECT, INK, LIKENESS
 
 
 def patch_maps(
@@ -57,15 +58,8 @@ def patch_maps(
                     **axes,
                 )
             )
-    own = 2 * count  # traces of a step
-    buttons = [
-        {
-            "label": label,
-            "method": "restyle",
-            "args": [{"visible": [trace // own == i for trace in range(own * len(steps))]}],
-        }
-        for i, (label, _) in enumerate(steps)
-    ]
+    owner = [trace // (2 * count) for trace in range(len(figure.data))]
+    buttons = positions([label for label, _ in steps], owner)
     bar = {"title": {"text": scale, "side": "right"}, "thickness": 12}
     figure.update_layout(
         template=None,
@@ -75,7 +69,7 @@ def patch_maps(
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": INK},
         coloraxis={
-            "colorscale": "Viridis",
+            "colorscale": LIKENESS,
             "cmin": limits[0],
             "cmax": limits[1],
             "colorbar": bar,

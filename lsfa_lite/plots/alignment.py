@@ -11,9 +11,7 @@ import plotly.graph_objects as go
 
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.plots.clouds import _arrange, _thin
-from lsfa_lite.plots.style import DEFECT
-
-LIKENESS = "viridis"  # least alike is dark blue, most alike is yellow
+from lsfa_lite.plots.style import DEFECT, LIKENESS
 
 
 def partner_clouds(

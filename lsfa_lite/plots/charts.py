@@ -113,10 +113,6 @@ def slider(
         for trace in traces:
             figure.add_trace(trace.update(visible=index == active))
             owner.append(index)
-    buttons = [
-        {"label": label, "method": "restyle", "args": [{"visible": [o == i for o in owner]}]}
-        for i, (label, _) in enumerate(steps)
-    ]
     axis = {"gridcolor": GRID, "zeroline": False, "color": INK}
     figure.update_layout(
         template=None,
@@ -132,13 +128,21 @@ def slider(
             {
                 "active": active,
                 "currentvalue": {"prefix": f"{title}: "},
-                "steps": buttons,
+                "steps": positions([label for label, _ in steps], owner),
                 "pad": {"t": 40},
             }
         ],
         meta={"alt": alt},
     )
     return figure
+
+
+def positions(labels: Sequence[str], owner: Sequence[int]) -> list[dict[str, Any]]:
+    """Steps of a slider: position i shows the traces whose owner is i, and hides the others."""
+    return [
+        {"label": label, "method": "restyle", "args": [{"visible": [o == i for o in owner]}]}
+        for i, label in enumerate(labels)
+    ]
 
 
 def limits(figure: go.Figure, axis: str) -> list[float]:

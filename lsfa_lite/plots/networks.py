@@ -13,7 +13,8 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.plots.style import DEPTH, INK
+from lsfa_lite.plots.charts import positions
+from lsfa_lite.plots.style import DEFECT, DEPTH, INK
 
 # light against dark, yellow against blue, red against green: the first two are safe for
 # colour-blind readers, and the third carries the least
@@ -144,7 +145,7 @@ def _mark(patch: int, grid: int, chosen: bool) -> go.Scatter:
         x=[column],
         y=[row],
         mode="markers",
-        marker={"symbol": symbol, "size": 13, "color": "#e5308a", "line": {"width": 3}},
+        marker={"symbol": symbol, "size": 13, "color": DEFECT, "line": {"width": 3}},
         hovertemplate=f"row {row}, column {column}<extra></extra>",
         showlegend=False,
     )
@@ -164,10 +165,7 @@ def _arrange(
     figure.update_yaxes(range=[bottom - 0.5, top - 0.5], **hidden)  # rows grow downwards
     for trace in figure.data[::2]:  # square patches, on a phone as well
         figure.layout[trace.yaxis.replace("y", "yaxis")].scaleanchor = trace.xaxis
-    steps = [
-        {"label": label, "method": "restyle", "args": [{"visible": [o == i for o in owner]}]}
-        for i, (label, _) in enumerate(queries)
-    ]
+    steps = positions([label for label, _ in queries], owner)
     figure.update_layout(
         template=None,
         height=height,
