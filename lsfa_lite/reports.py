@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table
 from lsfa_lite.experiments.effect import paired
-from lsfa_lite.experiments.tables import TABLES
+from lsfa_lite.experiments.records import Values
+from lsfa_lite.experiments.tables import Row
 from lsfa_lite.plots import anomaly_overlay
 
 METRICS = {
@@ -52,25 +53,40 @@ def demo_table(rows: Iterable[Table]) -> str:
     return align(lines) + "\n(without adaptation -> with LSFA)"
 
 
-def reproduction_table(name: str, measured: dict[str, dict[str, dict[tuple, float]]]) -> str:
+def reproduction_table(
+    name: str, rows: Sequence[Row], measured: dict[str, dict[str, Values]]
+) -> str:
     """One table of the paper: metric -> row -> {(category, seed): value}, as means over what ran,
     the paired change of image AUROC with its 95 % interval, and the paper's own numbers.
     """
     lines = [("", "runs", *METRICS.values(), "I-AUROC, change", "paper: I-AUROC", "AUPRO@30%")]
-    for row in TABLES[name]:
+    for row in rows:
         runs = measured["i_auroc"][row.name]
         means = [_mean(measured[metric][row.name]) for metric in METRICS]
-        paper = [f"{value:.3f}" for value in (row.paper or ())[:2] if value is not None]
+        paper = ["" if value is None else f"{value:.3f}" for value in (row.paper or (None, None))]
         change = _change(runs, measured["i_auroc"].get(row.against, {}))
-        lines.append((row.name, str(len(runs)), *means, change, *[*paper, "", ""][:2]))
+        lines.append((row.name, str(len(runs)), *means, change, *paper[:2]))
     return f"{name}\n{align(lines)}"
 
 
-def _mean(values: dict[tuple, float]) -> str:
+def category_table(name: str, rows: Sequence[Row], measured: dict[str, Values]) -> str:
+    """Tables 1 and 2 as the paper prints them: one metric, a column per category, the mean."""
+    categories = sorted({category for values in measured.values() for category, _ in values})
+    lines = [("", *categories, "mean")]
+    for row in rows:
+        cells = [
+            _mean({key: v for key, v in measured[row.name].items() if key[0] == category})
+            for category in categories
+        ]
+        lines.append((row.name, *cells, _mean(measured[row.name])))
+    return f"{name}, by category\n{align(lines)}"
+
+
+def _mean(values: Values) -> str:
     return f"{np.mean(list(values.values())):.3f}" if values else "not run"
 
 
-def _change(after: dict[tuple, float], before: dict[tuple, float]) -> str:
+def _change(after: Values, before: Values) -> str:
     if after is before or len(after.keys() & before.keys()) < 2:
         return ""
     d = paired(after, before)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,13 @@ import pytest
 from lsfa_lite.cli import main
 from lsfa_lite.config import LITE
 from lsfa_lite.data.mini3d import Mini3DConfig
+from lsfa_lite.experiments import records as recorded
 from lsfa_lite.experiments import reproduce as module
-from lsfa_lite.experiments.reproduce import Parts, few, measured, plan, reproduce, run_of
+from lsfa_lite.experiments.engines import in_processes, on_ray
+from lsfa_lite.experiments.methods import CannotRun
+from lsfa_lite.experiments.reproduce import Parts, few, plan, reproduce, run_of
 from lsfa_lite.experiments.tables import TABLES, Row
-from lsfa_lite.reports import reproduction_table
+from lsfa_lite.reports import category_table, reproduction_table
 
 FAST = LITE.change(adaptation__steps=2, adaptation__batch_size=2)
 SMALL = Mini3DConfig(train=4, validation=2, test_good=2, test_per_defect=1)
@@ -30,8 +36,12 @@ def parts(work) -> Parts:
     return Parts(work / "data", SMALL)
 
 
-def do(tables, parts: Parts, records: Path) -> list:
-    return list(reproduce(tables, FAST, parts, ["ring"], [0], records))
+def do(tables, parts: Parts, records: Path, **options) -> list:
+    return list(reproduce(tables, FAST, parts, ["ring"], [0], records, **options))
+
+
+def measured(records: Path, table: str, metric: str = "i_auroc") -> dict:
+    return recorded.measured(TABLES[table], recorded.load(records).values(), FAST, metric)
 
 
 def test_a_table_runs_and_is_not_run_twice(parts: Parts, work: Path):
@@ -47,7 +57,7 @@ def test_a_table_runs_and_is_not_run_twice(parts: Parts, work: Path):
     assert do(["table4"], parts, records) == []
     # the row with all losses off but compactness stands in tables 4 and 5: one run for both
     assert len(do(["table5"], parts, records)) == 2
-    values = measured("table4", FAST, parts, ["ring"], [0], records)
+    values = measured(records, "table4")
     assert list(values) == [row.name for row in TABLES["table4"]]
     assert all(list(v) == [("ring", 0)] for v in values.values())
 
@@ -71,14 +81,15 @@ def test_a_failed_run_is_recorded_and_tried_again(parts: Parts, work: Path, monk
         assert len(done) == expected
         assert "1 training samples" in done[-1]["error"]
         assert "Traceback" in done[-1]["traceback"]
-    assert measured("odd", FAST, parts, ["ring"], [0], records)["one part"] == {}
+    assert measured(records, "odd")["one part"] == {}
 
 
-def test_runs_of_a_data_set_are_together_and_seeds_mean_what_they_should():
+def test_a_row_runs_on_all_data_sets_before_the_next_and_seeds_mean_what_they_should():
     made, files = Parts(Path("x"), SMALL), Parts(Path("x"))
     runs = list(plan(["table3", "table6"], FAST, made, ["ring", "handle"], [0, 1]))
-    order = [(r.category, r.seed) for r in runs]
-    assert order == sorted(order, key=[*dict.fromkeys(order)].index)
+    sets = [("ring", 0), ("ring", 1), ("handle", 0), ("handle", 1)]
+    assert [(r.category, r.seed) for r in runs] == sets * (5 + 6)
+    assert len({r.row for r in runs[:4]}) == 1
     assert {r.config.seed for r in runs} == {FAST.seed}  # the generator's seed moves, not this
     seeds = {r.config.seed for r in plan(["table3"], FAST, files, ["ring"], [0, 7])}
     assert seeds == {0, 7}
@@ -88,8 +99,8 @@ def test_every_row_is_a_valid_configuration_with_a_name_of_its_own():
     parts = Parts(Path("x"), SMALL)
     for name, rows in TABLES.items():
         assert len({row.name for row in rows}) == len(rows)
-        runs = [run_of(row, "ring", 0, LITE, parts) for row in rows]
-        assert len({run.name for run in runs}) >= len(rows) - 1  # a row may be the preset itself
+        runs = [(run_of(row, "ring", 0, LITE, parts).name, row.view) for row in rows]
+        assert len(set(runs)) >= len(rows) - 1  # a row may be the preset itself
         assert all(row.against in {r.name for r in rows} for row in rows), name
 
 
@@ -109,7 +120,7 @@ def test_few_shots_are_drawn_by_the_seed():
     assert few(parts, 5, 0) == few(parts, 5, 0) != few(parts, 5, 1)
     assert len(set(few(parts, 5, 0))) == 5
     assert few(parts, 40, 0) == few(parts, None, 0) == parts
-    with pytest.raises(ValueError, match="50 shots of 40 training parts"):
+    with pytest.raises(CannotRun, match="50 shots of 40 training parts"):
         few(parts, 50, 0)
 
 
@@ -119,7 +130,7 @@ def test_table_says_what_ran_what_changed_and_what_the_paper_prints():
     values["no adaptation"] = dict(zip(keys, [0.8, 0.7, 0.9], strict=True))
     values["IFC"] = {k: v + 0.1 for k, v in values["no adaptation"].items()}
     metrics = ("i_auroc", "p_auroc", "aupro_30", "aupro_1")
-    text = reproduction_table("table4", dict.fromkeys(metrics, values))
+    text = reproduction_table("table4", TABLES["table4"], dict.fromkeys(metrics, values))
     lines = {line.split("  ")[0]: line for line in text.splitlines()}
     assert f"{np.mean([0.9, 0.8, 1.0]):.3f}" in lines["IFC"]
     assert "+0.100 (+0.100 to +0.100)" in lines["IFC"]
@@ -128,7 +139,7 @@ def test_table_says_what_ran_what_changed_and_what_the_paper_prints():
 
 
 def test_unknown_table_is_named():
-    with pytest.raises(ValueError, match=r"table12; there are table3, table4"):
+    with pytest.raises(ValueError, match=r"table12; there are table1, table2"):
         list(plan(["table12"], FAST, Parts(Path("x")), ["ring"], [0]))
 
 
@@ -136,3 +147,90 @@ def test_command_does_not_overwrite(tmp_path: Path, capsys):
     (tmp_path / "records").mkdir()
     assert main(["reproduce", "table4", "--out", str(tmp_path)]) == 2
     assert "--resume" in capsys.readouterr().err
+
+
+def test_tables_1_and_2_have_a_column_per_category_and_a_view_per_modality():
+    rows = (Row("RGB: LSFA", view="rgb"), Row("LSFA"))
+    key = recorded.row_key(rows[0], LITE)
+    metrics = {"all": {"i_auroc": 0.9}, "modalities": {"rgb": {"i_auroc": 0.6}}}
+    found = [
+        {"row": key, "category": c, "seed": s, "metrics": metrics}
+        for c, s in (("ring", 0), ("ring", 1), ("handle", 0))
+    ]
+    values = recorded.measured(rows, found)
+    assert set(values["RGB: LSFA"].values()) == {0.6}
+    lines = category_table("table1", rows, values | {"LSFA": {("ring", 0): 0.8}}).splitlines()
+    assert lines[1].split() == ["handle", "ring", "mean"]
+    assert lines[2].split()[-3:] == ["0.600", "0.600", "0.600"]
+    assert lines[3].split() == ["LSFA", "not", "run", "0.800", "0.800"]
+
+
+def test_a_row_that_cannot_run_here_is_skipped_and_said(parts: Parts, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(module.TABLES, "odd", (Row("50 shots", shots=50), Row("x", method="nail")))
+    few_parts, unknown = do(["odd"], parts, tmp_path)
+    assert few_parts["skipped"] == "50 shots of 4 training parts"
+    assert "error" not in few_parts
+    assert "no method 'nail'; there are lsfa" in unknown["error"]
+
+
+def test_a_damaged_record_is_done_again(parts: Parts, work: Path):
+    records = work / "records"
+    do(["table4"], parts, records)
+    path = sorted(records.glob("*.json"))[0]
+    path.write_text(path.read_text()[:40])
+    assert len(do(["table4", "table5"], parts, records)) == 1
+
+
+def test_records_gathered_say_the_same_as_the_folder(parts: Parts, work: Path):
+    records = work / "records"
+    do(["table4"], parts, records)
+    small = json.loads(recorded.gather(recorded.load(records).values()))
+    assert small["machines"][0]["torch"]
+    again = recorded.measured(TABLES["table4"], small["records"], FAST)
+    whole = measured(records, "table4")
+    assert again.keys() == whole.keys()
+    for name, values in whole.items():
+        assert again[name] == pytest.approx(values, abs=1e-5)
+
+
+def test_two_processes_say_what_one_says(parts: Parts, work: Path):
+    records = work / "records"
+    do(["table4"], parts, records)
+    do(["table4"], parts, work / "two", engine=in_processes(2))
+    assert measured(work / "two", "table4", "aupro_30") == measured(records, "table4", "aupro_30")
+
+
+def killed_once(marker: Path) -> str:
+    """The first time, this process dies as if the machine had run out of memory."""
+    if not marker.exists():
+        marker.write_text("here died a worker")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def test_a_killed_process_is_told_and_costs_no_other_record(tmp_path: Path):
+    engine = in_processes(2)
+    with pytest.raises(ValueError, match="--resume"):
+        list(engine([(killed_once, tmp_path / "mark"), (str, 1)]))
+
+
+def test_ray_goes_on_when_a_worker_is_killed(parts: Parts, work: Path, tmp_path: Path):
+    ray = pytest.importorskip("ray")
+    records = work / "records"
+    do(["table4"], parts, records)
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
+    try:
+        engine = on_ray()
+        answers = dict(engine([(killed_once, tmp_path / "mark"), (str, 1), (str, 2)]))
+        assert answers == {0: "done", 1: "1", 2: "2"}
+        do(["table4"], parts, work / "ray", engine=engine)
+    finally:
+        ray.shutdown()
+    assert measured(work / "ray", "table4") == measured(records, "table4")
+
+
+def test_ray_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=r"lsfa-lite\[ray\]"):
+        on_ray()

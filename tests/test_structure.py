@@ -23,6 +23,7 @@ ROOMS = [
     "plots",
     "exercises",
     "reports",
+    "commands",
     "cli",
 ]
 SAME = {"model_folder": "detector"}  # a detector on disk

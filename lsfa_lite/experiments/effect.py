@@ -7,7 +7,7 @@ that an interrupted study goes on where it was. `paired` turns records into diff
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import product
@@ -157,7 +157,7 @@ class Difference:
     n: int
 
 
-def paired(after: dict[tuple, float], before: dict[tuple, float]) -> Difference:
+def paired(after: Mapping[Any, float], before: Mapping[Any, float]) -> Difference:
     """after - before over the data sets that both have; two at least.
 
     Raises ValueError for fewer than two pairs.

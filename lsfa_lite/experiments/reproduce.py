@@ -11,12 +11,15 @@ import hashlib
 import json
 import platform
 import resource
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +29,12 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import Config, to_json
 from lsfa_lite.data import mini3d
-from lsfa_lite.data.files import written_beside
 from lsfa_lite.data.mvtec3d import MVTec3D
-from lsfa_lite.detector import LSFADetector
-from lsfa_lite.evaluation import evaluate
+from lsfa_lite.experiments import methods, records
+from lsfa_lite.experiments.engines import Engine, in_this_process
 from lsfa_lite.experiments.prepared import prepared
+from lsfa_lite.experiments.records import Record
 from lsfa_lite.experiments.tables import TABLES, Row
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,14 @@ class Run:
     seed: int
     config: Config
     shots: int | None
+    method: str
     data: str
+    row: str  # the key of the row, see `records.row_key`
 
     @property
     def name(self) -> str:
         """The record's file: what was run, in a hash, behind what a person looks for."""
-        words = [to_json(self.config), str(self.shots), self.data]
+        words = [to_json(self.config), str(self.shots), self.method, self.data]
         digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:10]
         return f"{self.category}-{self.seed}-{digest}"
 
@@ -74,7 +77,8 @@ class Run:
 def run_of(row: Row, category: str, seed: int, preset: Config, parts: Parts) -> Run:
     method_seed = preset.seed if parts.made else seed
     config = preset.change(**row.changes).change(seed=method_seed)
-    return Run(category, seed, config, row.shots, parts.name)
+    key = records.row_key(row, preset)
+    return Run(category, seed, config, row.shots, row.method, parts.name, key)
 
 
 def reproduce(
@@ -83,20 +87,22 @@ def reproduce(
     parts: Parts,
     categories: Sequence[str],
     seeds: Sequence[int],
-    records: Path,
+    folder: Path,
     device: str | torch.device = "cpu",
+    engine: Engine = in_this_process,
     progress: bool = False,
 ) -> Iterator[Record]:
-    """Do the runs that have no record without an error yet; yields each new record.
+    """Do the runs that have no metrics in `folder` yet; yields each new record, once it is there.
 
     Raises ValueError for a table that there is not.
     """
     runs = {run.name: run for run in plan(tables, preset, parts, categories, seeds)}
-    waiting = [run for run in runs.values() if "error" in (read(records, run) or {"error": ""})]
-    for run in tqdm(waiting, "runs", disable=not progress):
-        record = perform(run, parts, device)
-        with written_beside(records / f"{run.name}.json") as temporary:
-            temporary.write_text(json.dumps(record))
+    done = records.load(folder)
+    waiting = [run for run in runs.values() if "metrics" not in done.get(run.name, {})]
+    tasks = [(perform, run, parts, str(device)) for run in waiting]
+    bar = tqdm(engine(tasks), "runs", total=len(tasks), disable=not progress)
+    for index, record in bar:
+        records.write(folder, waiting[index].name, record)
         yield record
 
 
@@ -107,15 +113,17 @@ def plan(
     categories: Sequence[str],
     seeds: Sequence[int],
 ) -> Iterator[Run]:
-    """Data set by data set, so that each is made and described once."""
+    """Every row of every table, row by row over all data sets.
+
+    So a stopped study has whole rows, and two workers seldom make the same data set at once.
+    """
     unknown = [name for name in tables if name not in TABLES]
     if unknown:
         raise ValueError(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}")
-    for category in categories:
-        for seed in seeds:
-            for table in tables:
-                for row in TABLES[table]:
-                    yield run_of(row, category, seed, preset, parts)
+    for table in tables:
+        for row in TABLES[table]:
+            for category, seed in product(categories, seeds):
+                yield run_of(row, category, seed, preset, parts)
 
 
 def perform(run: Run, parts: Parts, device: str | torch.device) -> Record:
@@ -124,30 +132,36 @@ def perform(run: Run, parts: Parts, device: str | torch.device) -> Record:
     record: Record = {
         "category": run.category,
         "seed": run.seed,
+        "row": run.row,
+        "method": run.method,
         "shots": run.shots,
         "data": run.data,
         "config": json.loads(to_json(run.config)),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(device),
     }
     try:
         data = parts.category(run.category, run.seed)
-        detector = LSFADetector(run.config, device)
-        detector.fit(few(data.train, run.shots, run.seed), data.validation)
-        record["metrics"] = evaluate(detector.score(data.test), data.test)
+        train = few(data.train, run.shots, run.seed)
+        record["metrics"] = methods.run(
+            run.method, run.config, train, data.validation, data.test, device
+        )
+    except methods.CannotRun as error:
+        record["skipped"] = str(error)
     except Exception as error:  # one run must not stop the others
         record["error"] = f"{type(error).__name__}: {error}"
         record["traceback"] = traceback.format_exc()
     record["seconds"] = round(time.perf_counter() - started, 1)
-    record["peak_mb"] = peak_mb()
+    record["peak_mb"] = peak_mb(device)
     return record
 
 
 def few(train: Sequence[Any], shots: int | None, seed: int) -> Sequence[Any]:
-    """`shots` of the training parts, drawn with the seed; ValueError where there are fewer."""
+    """`shots` of the training parts, drawn with the seed; CannotRun where there are fewer."""
     if shots is None:
         return train
     if shots > len(train):
-        raise ValueError(f"{shots} shots of {len(train)} training parts; take another data set")
+        raise methods.CannotRun(f"{shots} shots of {len(train)} training parts")
     chosen = np.random.default_rng(seed).choice(len(train), shots, replace=False)
     return [train[int(i)] for i in np.sort(chosen)]
 
@@ -159,37 +173,23 @@ def machine(device: str | torch.device) -> dict[str, str]:
     return {
         "device": gpu or f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
         "python": platform.python_version(),
+        "commit": commit(),
         **{name: version(name) for name in packages},
     }
 
 
-def peak_mb() -> int:
-    """Peak memory of this process so far, MB. (macOS counts bytes, Linux kilobytes.)"""
+def commit() -> str:
+    """Of the checkout that the package is run from; empty where there is none."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def peak_mb(device: str | torch.device = "cpu") -> int:
+    """Peak memory so far, MB: of the GPU if there is one, else of this process."""
+    if torch.device(device).type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))
-
-
-def read(records: Path, run: Run) -> Record | None:
-    path = records / f"{run.name}.json"
-    return json.loads(path.read_text()) if path.is_file() else None
-
-
-def measured(
-    table: str,
-    preset: Config,
-    parts: Parts,
-    categories: Iterable[str],
-    seeds: Iterable[int],
-    records: Path,
-    metric: str = "i_auroc",
-) -> dict[str, dict[tuple, float]]:
-    """Row -> {(category, seed): value} of the runs that have a record without an error."""
-    found: dict[str, dict[tuple, float]] = {}
-    pairs = [(c, s) for c in categories for s in seeds]
-    for row in TABLES[table]:
-        found[row.name] = {}
-        for category, seed in pairs:
-            record = read(records, run_of(row, category, seed, preset, parts))
-            if record and "metrics" in record:
-                found[row.name][category, seed] = record["metrics"]["all"][metric]
-    return found
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3))  # macOS counts bytes

@@ -1,0 +1,49 @@
+"""PatchCore + FPFH (BTF, Horwitz and Hoshen 2023): colour and shape of a patch in one row.
+
+One bank then; against it stands what LSFA and M3DM do, a bank per modality and fused scores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from lsfa_lite.config import Config, Modality
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.detector import LSFADetector
+from lsfa_lite.evaluation import Table, evaluate
+from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
+
+NAME: Modality = "rgb"  # the detector knows the joined features under this name
+
+
+def join(features: PatchFeatures) -> PatchFeatures:
+    """{"rgb": (..., N, D), "3d": (..., N, E)} -> {"rgb": (..., N, D + E)}."""
+    joined = torch.cat([features.features["rgb"], features.features["3d"]], dim=-1)
+    return dataclasses.replace(features, features={NAME: joined})
+
+
+class JoinedExtractor(FeatureExtractor):
+    """Both modalities described as ever, then put side by side."""
+
+    def __call__(
+        self, sample: Sample, modalities: Sequence[Modality] = ("rgb", "3d")
+    ) -> PatchFeatures:
+        return join(super().__call__(sample, ("rgb", "3d")))
+
+
+def run(
+    what: str,
+    config: Config,
+    train: Sequence[Sample],
+    validation: Sequence[Sample],
+    test: Sequence[Sample],
+    device: str | torch.device = "cpu",
+) -> Table:
+    """One bank of joined rows. `what` is empty: there is one way to do it."""
+    detector = LSFADetector(config.change(modalities=(NAME,)), device)
+    detector.extractor = JoinedExtractor(config.features, detector.device, config.seed)
+    detector.fit(train, validation)
+    return evaluate(detector.score(test), test)

@@ -1,0 +1,47 @@
+"""Fig. 5 of the paper: one defective part of each kind, its mask, and what each detector says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lsfa_lite.config import Config
+from lsfa_lite.data.mvtec3d import MVTec3D
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.detector import LSFADetector
+from lsfa_lite.experiments.tables import NONE, WHITENING
+
+VARIANTS = {"no adaptation": NONE, "whitening": WHITENING, "LSFA": {}}
+
+
+@dataclass(frozen=True)
+class Example:
+    """sample; maps: detector's name -> (H, W) anomaly map in units of its threshold (1 is called
+    anomalous), so that detectors with different scales share one colour bar.
+    """
+
+    sample: Sample
+    maps: dict[str, np.ndarray]
+
+
+def compare(
+    preset: Config, data: MVTec3D, device: str | torch.device = "cpu"
+) -> Iterator[tuple[str, Example]]:
+    """(defect, example) for each kind of defect: the first part of its kind, not a picked one."""
+    detectors = {}
+    for name, changes in VARIANTS.items():
+        config = preset.change(**changes)
+        detectors[name] = LSFADetector(config, device).fit(data.train, data.validation)
+    first: dict[str, Sample] = {}
+    for sample in data.test:
+        if sample.label == 1:
+            first.setdefault(sample.defect or "", sample)
+    for defect, sample in first.items():
+        maps = {}
+        for name, detector in detectors.items():
+            scored = detector.score([sample])[0]
+            maps[name] = scored.anomaly_map / scored.map_threshold
+        yield defect, Example(sample, maps)

@@ -1,0 +1,108 @@
+"""Records of runs: written one by one, read together, gathered into the file that the book shows.
+
+A record is plain JSON. It belongs to a row through a key made of all that the row runs (the
+configuration without its seed, the shots, the method), so that the same record serves every table
+that has the row, and a changed default makes no old number look like a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lsfa_lite.config import LITE, Config, to_json
+from lsfa_lite.data.files import written_beside
+from lsfa_lite.experiments.tables import TABLES, Row
+
+Record = dict[str, Any]
+Values = dict[tuple[str, int], float]  # (category, seed) -> a metric
+
+
+def row_key(row: Row, preset: Config) -> str:
+    return key_of(preset.change(**row.changes), row.shots, row.method)
+
+
+def key_of(config: Config, shots: int | None, method: str) -> str:
+    words = [to_json(config.change(seed=0)), str(shots), method]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:10]
+
+
+def write(folder: Path, name: str, record: Record) -> None:
+    with written_beside(folder / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(record))
+
+
+def load(folder: Path) -> dict[str, Record]:
+    """Every record of a folder by its name; none where there is no folder.
+
+    A record that is damaged counts as not there: its run is done again.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[path.stem] = json.loads(path.read_text())
+        except ValueError:
+            continue
+    return found
+
+
+def measured(
+    rows: Iterable[Row], records: Iterable[Record], preset: Config = LITE, metric: str = "i_auroc"
+) -> dict[str, Values]:
+    """Row -> {(category, seed): value} of the records that have metrics."""
+    by_key: dict[str, list[Record]] = {}
+    for record in records:
+        if "metrics" in record:
+            by_key.setdefault(record["row"], []).append(record)
+    return {
+        row.name: {
+            (r["category"], r["seed"]): view(r["metrics"], row.view)[metric]
+            for r in by_key.get(row_key(row, preset), [])
+        }
+        for row in rows
+    }
+
+
+def view(metrics: Mapping[str, Any], name: str) -> Mapping[str, float]:
+    """Of the fused score ("all"), or of one modality alone."""
+    return metrics["all"] if name == "all" else metrics["modalities"][name]
+
+
+def gather(records: Iterable[Record]) -> str:
+    """Text of the file that is shipped: what was measured, without what the rows say already."""
+    kept = ("category", "seed", "row", "seconds", "peak_mb")
+    lines, machines = [], set()
+    for record in records:
+        if "metrics" in record:
+            small = {key: record[key] for key in kept} | {"metrics": rounded(record["metrics"])}
+            lines.append(json.dumps(small))
+            machines.add(json.dumps(record["machine"] | {"data": record["data"]}))
+    head = json.dumps([json.loads(m) for m in sorted(machines)])
+    return '{"machines": ' + head + ',\n"records": [\n' + ",\n".join(lines) + "\n]}\n"
+
+
+def rounded(metrics: Any, digits: int = 5) -> Any:
+    if isinstance(metrics, dict):
+        return {key: rounded(value, digits) for key, value in metrics.items()}
+    return round(metrics, digits) if isinstance(metrics, float) else metrics
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    path = files("lsfa_lite.experiments").joinpath("records/reproduction.json")
+    return json.loads(path.read_text())
+
+
+def shipped() -> list[Record]:
+    """The records that come with the package: LITE on mini3d, four categories, three seeds."""
+    return _shipped()["records"]
+
+
+def shipped_table(name: str, metric: str = "i_auroc") -> dict[str, Values]:
+    """A table on mini3d: row -> {(category, seed): value}; a row that was not run has none."""
+    return measured(TABLES[name], shipped(), LITE, metric)
