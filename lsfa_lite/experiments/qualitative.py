@@ -30,16 +30,17 @@ class Example:
 def compare(
     preset: Config, data: MVTec3D, device: str | torch.device = "cpu"
 ) -> Iterator[tuple[str, Example]]:
-    """(defect, example) for each kind of defect: the first part of its kind, not a picked one."""
+    """(defect, example) of each kind of defect: the middle part of its folder, not a picked one."""
     detectors = {}
     for name, changes in VARIANTS.items():
         config = preset.change(**changes)
         detectors[name] = LSFADetector(config, device).fit(data.train, data.validation)
-    first: dict[str, Sample] = {}
+    kinds: dict[str, list[Sample]] = {}
     for sample in data.test:
         if sample.label == 1:
-            first.setdefault(sample.defect or "", sample)
-    for defect, sample in first.items():
+            kinds.setdefault(sample.defect, []).append(sample)
+    for defect, samples in kinds.items():
+        sample = samples[len(samples) // 2]
         maps = {}
         for name, detector in detectors.items():
             scored = detector.score([sample])[0]

@@ -80,13 +80,14 @@ def gather(records: Iterable[Record]) -> str:
     for record in records:
         if "metrics" in record:
             small = {key: record[key] for key in kept} | {"metrics": rounded(record["metrics"])}
+            small["date"] = record["date"][:10]
             lines.append(json.dumps(small))
             machines.add(json.dumps(record["machine"] | {"data": record["data"]}))
     head = json.dumps([json.loads(m) for m in sorted(machines)])
     return '{"machines": ' + head + ',\n"records": [\n' + ",\n".join(lines) + "\n]}\n"
 
 
-def rounded(metrics: Any, digits: int = 5) -> Any:
+def rounded(metrics: Any, digits: int = 4) -> Any:
     if isinstance(metrics, dict):
         return {key: rounded(value, digits) for key, value in metrics.items()}
     return round(metrics, digits) if isinstance(metrics, float) else metrics
@@ -101,6 +102,11 @@ def _shipped() -> dict[str, Any]:
 def shipped() -> list[Record]:
     """The records that come with the package: LITE on mini3d, four categories, three seeds."""
     return _shipped()["records"]
+
+
+def shipped_machines() -> list[dict[str, str]]:
+    """What the shipped records were made on."""
+    return _shipped()["machines"]
 
 
 def shipped_table(name: str, metric: str = "i_auroc") -> dict[str, Values]:

@@ -238,6 +238,8 @@ TABLES: dict[str, tuple[Row, ...]] = {
             against="clean, Point-MAE",
             method="earlier:batch_norm_batch",
         ),
+        Row("LSFA", against="LSFA"),
+        Row("misaligned training", against="LSFA", method="earlier:misaligned_training"),
     ),
 }
 ON_MINI3D = tuple(name for name in TABLES if name != "eyecandies")

@@ -1,0 +1,293 @@
+"""Errors of earlier public code, each as one change to the clean detector.
+
+What such an error is worth can only be measured if nothing else changes. So every variant here is
+the clean detector with one step replaced, and the clean path knows nothing of them. Facts are from
+the public code of M3DM, of LSFA (commit a8dd6d7) and of 3D-ADS, read and not copied.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from scipy.ndimage import label
+from torch import Tensor
+
+from lsfa_lite.config import Config, Modality
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.detector import LSFADetector, Scored
+from lsfa_lite.evaluation import Table, evaluate
+from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
+from lsfa_lite.scoring.calibration import Calibration
+from lsfa_lite.scoring.fusion import Normaliser, Scale, threshold
+from lsfa_lite.scoring.metrics import NEIGHBOURS, area_below
+from lsfa_lite.scoring.patchcore import PatchCore
+
+Device = str | torch.device
+
+
+def run(
+    what: str,
+    config: Config,
+    train: Sequence[Sample],
+    validation: Sequence[Sample],
+    test: Sequence[Sample],
+    device: Device = "cpu",
+) -> Table:
+    """Fit and evaluate with one error, or "none"; adapted or not, as the config says.
+
+    Raises ValueError for an error that is not in WHAT, and for one that the config cannot have.
+    """
+    scored = make_detector(what, config, device).fit(train, validation).score(test)
+    table = evaluate(scored, test)
+    return with_few_thresholds(table, scored, test) if what == "hundred_thresholds" else table
+
+
+def make_detector(what: str, config: Config, device: Device = "cpu") -> LSFADetector:
+    """The detector with this error, not yet fitted. Raises ValueError as `run` does."""
+    if what not in VARIANTS:
+        raise ValueError(f"no error {what!r}; there are {', '.join(WHAT)}")
+    return VARIANTS[what](config, device)
+
+
+class SwappedStatistics(LSFADetector):
+    """M3DM and LSFA, two banks: xyz_std is the deviation of RGB, rgb_mean the mean of XYZ.
+
+    There: both modalities are shifted by the mean of 3D and divided by the deviation of RGB. That
+    is one and the same map for both, so the normalisation brings the two no nearer to each other.
+    Here: the scores, which is what we normalise, get the same two numbers of the wrong owner.
+    Clean: each modality has its own mean and deviation. A modality alone keeps its order either
+    way: only the fused score can change.
+    """
+
+    def _calibrate(self, adapted: PatchFeatures, held_out: PatchFeatures | None) -> Calibration:
+        clean = super()._calibrate(adapted, held_out)
+        fusion = dataclasses.replace(clean.fusion, normalisers=swapped(clean.fusion.normalisers))
+        if held_out is None:
+            raise ValueError("give validation parts: the swap is measured with them")
+        rows = [self.score_features(held_out.sample(i)) for i in range(len(held_out.foreground))]
+        images = {m: torch.tensor([r[m].image_score for r in rows]) for m in self.modalities}
+        maps = {m: torch.stack([r[m].distances for r in rows]).cpu() for m in self.modalities}
+        rate, both = self.config.scoring.false_positive_rate, "+".join(self.modalities)
+        highest = fusion.fuse_maps(maps).amax(dim=1)  # (S,)
+        return Calibration(
+            fusion,
+            clean.thresholds | {both: threshold(fusion.fuse_images(images), rate)},
+            clean.map_thresholds | {both: threshold(highest, rate)},
+        )
+
+
+def swapped(normalisers: dict[Modality, Normaliser]) -> dict[Modality, Normaliser]:
+    """Everybody gets the mean of 3D and the deviation of RGB. ValueError for one modality alone."""
+    if set(normalisers) != {"rgb", "3d"}:
+        raise ValueError(f"statistics of {', '.join(normalisers)} alone cannot be swapped")
+    rgb, shape = normalisers["rgb"], normalisers["3d"]
+    mixed = Normaliser(
+        Scale(shape.image.centre, rgb.image.spread), Scale(shape.map.centre, rgb.map.spread)
+    )
+    return dict.fromkeys(normalisers, mixed)
+
+
+class SmallRgbBank(LSFADetector):
+    """M3DM and LSFA, two banks: the size of the RGB coreset is a tenth of the 3D *coreset*.
+
+    There: the 3D bank is reduced first, and its new length is used for RGB. 3D keeps 10 % of its
+    patches, RGB 1 % of that number (in M3DM four 3D patches share an RGB token: 4 % of the tokens).
+    Here: as many rows as that, the first that the greedy coreset chose.
+    Clean: a tenth of the modality's own patches.
+    """
+
+    def fit_features(
+        self,
+        features: PatchFeatures,
+        held_out: PatchFeatures | None = None,
+        progress: bool = False,
+        checkpoint: Path | None = None,
+    ) -> LSFADetector:
+        super().fit_features(features, held_out, progress, checkpoint)
+        if "rgb" not in self.banks or "3d" not in self.banks:
+            raise ValueError("the RGB bank is cut by the 3D bank's size: both are needed")
+        rgb = self.banks["rgb"]
+        count = max(1, round(self.config.scoring.coreset * len(self.banks["3d"].bank)))
+        rows = None if rgb.samples is None else rgb.samples[:count]
+        self.banks["rgb"] = dataclasses.replace(rgb, bank=rgb.bank[:count], samples=rows)
+        self.calibration = self._calibrate(self._adapt(features), held_out)
+        return self
+
+
+class EightBitBlur(LSFADetector):
+    """3D-ADS, M3DM, LSFA: the blur of the anomaly map goes through an 8-bit picture.
+
+    There: each map is divided by its maximum, made a picture of whole numbers 0 to 255, blurred as
+    such, and multiplied by the maximum again.
+    Here: the clean blur; then each modality's map is rounded to 255 steps of its own maximum.
+    Clean: floating-point numbers all the way. Image scores do not come from maps and stay.
+    """
+
+    def _map(self, distances: Tensor, row: PatchFeatures, sample: Sample) -> Tensor:
+        return eight_bit(super()._map(distances, row, sample))
+
+
+def eight_bit(values: Tensor) -> Tensor:
+    """(H, W) >= 0 -> the same to the nearest of 256 equidistant levels from 0 to its maximum."""
+    highest = values.max()
+    if not highest > 0:
+        return values
+    return (values / highest * 255).round() / 255 * highest
+
+
+class BatchStatistics(LSFADetector):
+    """M3DM and its followers never call eval() on Point-MAE.
+
+    There: BatchNorm normalises by the statistics of the cloud at hand, in the banks and at the
+    test (and whole layers are dropped at random, one in ten in the last block: not done here).
+    Here: config.features.points.batch_norm = "batch".
+    Clean: the statistics of pretraining, for clouds scaled as in pretraining.
+    """
+
+    def __init__(self, config: Config, device: Device = "cpu"):
+        if config.features.points.backbone != "point_mae":
+            raise ValueError(
+                f"the backbone {config.features.points.backbone!r} has no BatchNorm; "
+                'set features.points.backbone="point_mae"'
+            )
+        super().__init__(config.change(features__points__batch_norm="batch"), device)
+
+
+class MisalignedExtractor(FeatureExtractor):
+    """Describes as the clean one does, then puts the RGB features at other patches."""
+
+    def __call__(
+        self, sample: Sample, modalities: Sequence[Modality] = ("rgb", "3d")
+    ) -> PatchFeatures:
+        row = super().__call__(sample, modalities)
+        moved = {m: misplaced(f) if m == "rgb" else f for m, f in row.features.items()}
+        return dataclasses.replace(row, features=moved)
+
+
+def misplaced(features: Tensor) -> Tensor:
+    """(..., N, D) -> (..., N, D): what belongs to patch 4 r + c is put at patch c N / 4 + r.
+
+    The arithmetic of M3DM's `--save_feature`, which wants to enlarge 28 x 28 RGB tokens to the
+    3D patches' 56 x 56 by reshaping a list in which each stands four times. There 8 of 3136
+    patches get their own token; on a grid where each token stands once, 4 of 784.
+    Raises ValueError where N is not a multiple of 4.
+    """
+    if features.shape[-2] % 4:
+        raise ValueError(f"{features.shape[-2]} patches; the arithmetic needs a multiple of 4")
+    return rearrange(features, "... (row four) d -> ... (four row) d", four=4)
+
+
+class MisalignedTokens(LSFADetector):
+    """M3DM's features for training its fusion, LSFA's for its adaptation: RGB at wrong places.
+
+    There: the arithmetic of `misplaced` (LSFA's extraction lacks the permutation altogether), in
+    the features that the fusion is trained on; M3DM's own test has them right.
+    Here: in training and test, so that a patch's colour is judged at another patch.
+    Clean: patch j of RGB is patch j of 3D.
+    """
+
+    def __init__(self, config: Config, device: Device = "cpu"):
+        super().__init__(config, device)
+        self.extractor = MisalignedExtractor(config.features, self.device, config.seed)
+
+
+class MisalignedTraining(LSFADetector):
+    """The same error where M3DM has it: adaptation learns from misplaced pairs, the rest is right.
+
+    There: as in MisalignedTokens. Here and in M3DM banks and test use features at their own places.
+    """
+
+    def fit_features(
+        self,
+        features: PatchFeatures,
+        held_out: PatchFeatures | None = None,
+        progress: bool = False,
+        checkpoint: Path | None = None,
+    ) -> LSFADetector:
+        moved = {m: misplaced(f) if m == "rgb" else f for m, f in features.features.items()}
+        wrong = dataclasses.replace(features, features=moved)
+        super().fit_features(wrong, held_out, progress, checkpoint)  # for the adaptation alone
+        adapted = self._adapt(features)
+        on_part, scoring = adapted.foreground.to(self.device), self.config.scoring
+        for m, values in adapted.features.items():
+            self.banks[m] = PatchCore.fit(
+                values.to(self.device), on_part, scoring, self.config.seed
+            )
+        self.calibration = self._calibrate(adapted, held_out)
+        return self
+
+
+VARIANTS: dict[str, Callable[[Config, Device], LSFADetector]] = {
+    "none": LSFADetector,
+    "swapped_statistics": SwappedStatistics,
+    "rgb_bank_1_percent": SmallRgbBank,
+    "eight_bit_blur": EightBitBlur,
+    "batch_norm_batch": BatchStatistics,
+    "misaligned_tokens": MisalignedTokens,
+    "misaligned_training": MisalignedTraining,
+    "hundred_thresholds": LSFADetector,  # an error of the measurement, see with_few_thresholds
+}
+WHAT: tuple[str, ...] = tuple(VARIANTS)
+
+
+def with_few_thresholds(
+    table: Table, scored: Sequence[Scored], samples: Sequence[Sample], count: int = 100
+) -> Table:
+    """A table of `evaluate` with every AUPRO measured at `count` thresholds; nothing is refitted.
+
+    There: 100 positions in the sorted scores of good pixels (3D-ADS, M3DM, LSFA; 99 in CFM). About
+    thirty of them have a false positive rate below 30 %, and one or two below 1 %.
+    Clean: every threshold that there is.
+    """
+    read = [(s.label, s.defect, s.mask, s.shape) for s in samples]  # each file once
+    masks = [np.zeros(shape, bool) if mask is None else mask for _, _, mask, shape in read]
+
+    def measured(old: Table, maps: Sequence[np.ndarray], rows: Sequence[int]) -> Table:
+        kept, regions = [maps[i] for i in rows], [masks[i] for i in rows]
+        curve = few_thresholds_curve(kept, regions, count)
+        area = {f"aupro_{name}": area_below(*curve, limit) / limit for name, limit in LIMITS}
+        return old | area
+
+    fused, everything = [s.anomaly_map for s in scored], range(len(read))
+    table = table | {"all": measured(table["all"], fused, everything)}
+    table["modalities"] = {
+        m: measured(old, [s.modality_maps[m] for s in scored], everything)
+        for m, old in table["modalities"].items()
+    }
+    table["defects"] = {
+        d: measured(old, fused, [i for i in everything if read[i][0] == 0 or read[i][1] == d])
+        for d, old in table["defects"].items()
+    }
+    return table
+
+
+LIMITS = (("30", 0.3), ("1", 0.01))
+
+
+def few_thresholds_curve(
+    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """False positive rate and mean overlap with the regions at `count` thresholds, rising.
+
+    maps, masks: (H, W) each. The thresholds lie at equidistant positions in the sorted scores of
+    good pixels; what is greater counts as anomalous. The position p of n stands for the rate
+    1 - (p + 1) / n, also where good pixels have equal scores. The curve ends at (1, 1).
+    Source: MVTec's evaluation code, which is exact only for scores that are all different.
+    """
+    good = np.sort(np.concatenate([m[~d] for m, d in zip(maps, masks, strict=True)]))
+    positions = np.linspace(0, len(good) - 1, count).astype(int)  # (T,)
+    overlap, regions = np.zeros(count), 0
+    for scores, mask in zip(maps, masks, strict=True):
+        numbers, found = label(mask, structure=NEIGHBOURS)
+        for region in range(1, found + 1):
+            inside = np.sort(scores[numbers == region])
+            not_above = np.searchsorted(inside, good[positions], side="right")  # (T,)
+            overlap += 1 - not_above / len(inside)
+            regions += 1
+    rate = 1 - (positions + 1) / len(good)
+    return np.append(rate[::-1], 1.0), np.append(overlap[::-1] / regions, 1.0)
