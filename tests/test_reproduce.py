@@ -234,3 +234,11 @@ def test_ray_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"lsfa-lite\[ray\]"):
         on_ray()
+
+
+def test_a_weight_of_one_written_in_two_ways_is_one_row():
+    whole, preset = Row("a", {"adaptation__local_alignment": 1}), Row("b")
+    assert LITE.adaptation.local_alignment == 1.0
+    assert recorded.row_key(whole, LITE) == recorded.row_key(preset, LITE)
+    other = Row("c", {"adaptation__local_alignment": 2})
+    assert recorded.row_key(other, LITE) != recorded.row_key(preset, LITE)

@@ -28,8 +28,17 @@ def row_key(row: Row, preset: Config) -> str:
 
 
 def key_of(config: Config, shots: int | None, method: str) -> str:
-    words = [to_json(config.change(seed=0)), str(shots), method]
+    settings = _floats(json.loads(to_json(config.change(seed=0))))  # a weight of 1 is one of 1.0
+    words = [json.dumps(settings), str(shots), method]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:10]
+
+
+def _floats(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _floats(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_floats(value) for value in node]
+    return float(node) if type(node) is int else node
 
 
 def write(folder: Path, name: str, record: Record) -> None:

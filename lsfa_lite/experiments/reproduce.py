@@ -69,7 +69,7 @@ class Run:
     @property
     def name(self) -> str:
         """The record's file: what was run, in a hash, behind what a person looks for."""
-        words = [to_json(self.config), str(self.shots), self.method, self.data]
+        words = [self.row, str(self.config.seed), self.data]
         digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:10]
         return f"{self.category}-{self.seed}-{digest}"
 
