@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import io
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -112,7 +113,7 @@ def has_cfm() -> bool:
         return find_spec("anomalib.models.image.cfm") is not None
 
 
-class Peer:
+class Peer(ABC):
     """A method of anomalib: how its model is built and fitted is said by the subclasses."""
 
     modalities: tuple[str, ...] = ("rgb",)
@@ -128,16 +129,17 @@ class Peer:
             built = self.build_ours() if self.ours else fetched(self.build_own)
         self.model = built.to(device)
 
+    @abstractmethod
     def build_ours(self) -> Any:
         """anomalib's model around our frozen network."""
-        raise NotImplementedError
 
+    @abstractmethod
     def build_own(self) -> Any:
         """anomalib's model with the network that it fetches."""
-        raise NotImplementedError
 
+    @abstractmethod
     def learn(self, inputs: Sequence[Inputs]) -> None:
-        raise NotImplementedError
+        """Fit the model to the good parts."""
 
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample]) -> Peer:
         """Good parts to learn from; good parts, not learnt from, for the thresholds."""
