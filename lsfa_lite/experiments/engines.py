@@ -7,6 +7,7 @@ run that it was doing, and nothing else.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -64,7 +65,9 @@ def on_ray(
     def engine(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         started = not ray.is_initialized()
         if started:
-            ray.init(address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+            ray.init(
+                address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
+            )
         try:
             remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(_call)
             waiting = {remote.remote(task): index for index, task in enumerate(tasks)}

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from lsfa_lite.config import Config
-from lsfa_lite.data.mvtec3d import MVTec3D
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector
 from lsfa_lite.experiments.tables import NONE, WHITENING
 
 VARIANTS = {"no adaptation": NONE, "whitening": WHITENING, "LSFA": {}}
+
+
+class Splits(Protocol):
+    """A category: `data.mvtec3d.MVTec3D` or `experiments.workshop.Workshop`."""
+
+    @property
+    def train(self) -> Sequence[Sample]: ...
+
+    @property
+    def validation(self) -> Sequence[Sample]: ...
+
+    @property
+    def test(self) -> Sequence[Sample]: ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,7 @@ class Example:
 
 
 def compare(
-    preset: Config, data: MVTec3D, device: str | torch.device = "cpu"
+    preset: Config, data: Splits, device: str | torch.device = "cpu"
 ) -> Iterator[tuple[str, Example]]:
     """(defect, example) of each kind of defect: the middle part of its folder, not a picked one."""
     detectors = {}
