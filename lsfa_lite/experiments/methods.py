@@ -1,7 +1,7 @@
 """What a row can run on a category's parts, by name; every method is measured in the same way.
 
-"lsfa" is the detector with the row's configuration. The others: "joined", "finetune:...",
-"earlier:..." and "peer:...", where the word behind the colon says which.
+"lsfa" is the detector with the row's configuration. The others: "joined", "crossmodal:...",
+"finetune:...", "earlier:..." and "peer:...", where the word behind the colon says which.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ EXTRAS = {
     "finetune:lora": ("peft", "peft"),
     "finetune:adalora": ("peft", "peft"),
 }
-MODULES = {"joined": "joined", "finetune": "finetune", "earlier": "earlier", "peer": "peers"}
+MODULES = {
+    "joined": "joined",
+    "crossmodal": "crossmodal",
+    "finetune": "finetune",
+    "earlier": "earlier",
+    "peer": "peers",
+}
 
 
 class CannotRun(ValueError):
