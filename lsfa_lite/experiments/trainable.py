@@ -25,8 +25,8 @@ class FineTuneConfig:
     """How backbones are trained. Section 4.5 gives none of these numbers.
 
     `lr` is the only learning rate that the paper prints, there for the adaptors (section 4.1). On
-    generator seed 100, ring, 2e-4 and 2e-3 were tried: with both all losses go down and stay
-    finite; with "all" and 2e-3 the variance of the colour features falls to a third. steps and
+    generator seed 100, ring, 2e-4 and 2e-3 were tried: with both the loss stays finite and goes
+    down; with "all" and 2e-3 the variance of the colour features falls to a third. steps and
     batch_size were chosen for time: three epochs of 40 parts. The rest is ours.
     """
 
@@ -37,7 +37,7 @@ class FineTuneConfig:
     scale: int = 2  # of what LoRA adds, alpha / rank
     start_rank: int = 6  # from which AdaLoRA prunes
     orthogonality: float = 0.5  # weight of AdaLoRA's regulariser (its default in peft)
-    recompute: bool = False  # keep no activations but one part's: a third more time
+    recompute: bool = False  # activations of one part at a time, for a second forward pass
 
 
 def trainable(model: nn.Module) -> int:
