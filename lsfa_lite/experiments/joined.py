@@ -1,5 +1,7 @@
 """PatchCore + FPFH (BTF, Horwitz and Hoshen 2023): colour and shape of a patch in one row.
 
+Nothing weighs one against the other: with the preset LITE the numbers of colour are some hundred
+times larger, and shape is hardly heard (book: what-came-after).
 One bank then; against it stands what LSFA and M3DM do, a bank per modality and fused scores.
 """
 
