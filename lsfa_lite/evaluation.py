@@ -21,8 +21,10 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
     "false_alarms": share of good parts above the threshold, "misses": share of defective below}.
     Raises ValueError where the test split has no good or no defective sample.
     """
-    labels = np.array([_label(sample) for sample in samples])
-    masks = [_mask(sample) for sample in samples]
+    # A sequence may read its scans anew at each pass: what is needed is taken in one.
+    truth = [(_label(sample), _mask(sample), sample.defect) for sample in samples]
+    labels = np.array([label for label, _, _ in truth])
+    masks = [mask for _, mask, _ in truth]
     called = np.array([s.is_anomalous for s in scored])
     fused = [s.anomaly_map for s in scored]
     table: Table = {
@@ -38,8 +40,8 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
         maps = [s.modality_maps[modality] for s in scored]
         table["modalities"][modality] = metrics(alone, maps, labels, masks)
     image_scores = np.array([s.image_score for s in scored])
-    for defect in sorted({s.defect for s in samples if s.label == 1}):
-        rows = [i for i, s in enumerate(samples) if s.label == 0 or s.defect == defect]
+    for defect in sorted({name for label, _, name in truth if label == 1}):
+        rows = [i for i, (label, _, name) in enumerate(truth) if label == 0 or name == defect]
         table["defects"][defect] = metrics(
             image_scores[rows], [fused[i] for i in rows], labels[rows], [masks[i] for i in rows]
         )

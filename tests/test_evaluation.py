@@ -1,0 +1,88 @@
+"""The table of metrics against scikit-learn, on scores made up for samples made up."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.detector import Scored
+from lsfa_lite.evaluation import evaluate
+
+DEFECTS = ("good", "good", "good", "hole", "hole", "stain", "stain")
+CALLED = (False, True, False, True, True, False, True)  # one false alarm in three, one miss in four
+
+
+class Scans(list):
+    """Counts how often a sample is taken, as reading a scan from disk is slow."""
+
+    taken = 0
+
+    def __getitem__(self, index):
+        self.taken += 1
+        return super().__getitem__(index)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+
+@pytest.fixture
+def samples() -> Scans:
+    def sample(index: int, defect: str) -> Sample:
+        mask = np.zeros((8, 8), dtype=bool)
+        mask[index % 4 : index % 4 + 3, 2:5] = True
+        bad = defect != "good"
+        scan = Sample(np.ones((8, 8, 3)), np.ones((8, 8, 3)), label=int(bad), defect=defect)
+        return dataclasses.replace(scan, mask=mask if bad else None)
+
+    return Scans(sample(i, defect) for i, defect in enumerate(DEFECTS))
+
+
+@pytest.fixture
+def scored() -> list[Scored]:
+    rng = np.random.default_rng(0)
+
+    def one(called: bool) -> Scored:
+        maps = {name: rng.random((8, 8), dtype=np.float32) for name in ("rgb", "3d")}
+        both = {name: float(rng.random()) for name in maps}
+        return Scored(float(rng.random()), maps["rgb"], both, maps, 0.5, 0.5, called, "")
+
+    return [one(called) for called in CALLED]
+
+
+def test_every_part_of_the_table_is_what_sklearn_says(scored, samples):
+    table = evaluate(scored, samples)
+    labels = np.array([d != "good" for d in DEFECTS])
+    scores = np.array([s.image_score for s in scored])
+    assert table["samples"] == 7
+    assert table["false_alarms"] == pytest.approx(1 / 3)
+    assert table["misses"] == pytest.approx(1 / 4)
+    assert table["all"]["i_auroc"] == pytest.approx(roc_auc_score(labels, scores))
+    for name in ("rgb", "3d"):
+        alone = [s.modality_scores[name] for s in scored]
+        assert table["modalities"][name]["i_auroc"] == pytest.approx(roc_auc_score(labels, alone))
+    assert list(table["defects"]) == ["hole", "stain"]
+    for defect, metrics in table["defects"].items():
+        rows = [i for i, d in enumerate(DEFECTS) if d in ("good", defect)]
+        truth = [samples[i].mask if labels[i] else np.zeros((8, 8), bool) for i in rows]
+        maps = [scored[i].anomaly_map for i in rows]
+        assert metrics["i_auroc"] == pytest.approx(roc_auc_score(labels[rows], scores[rows]))
+        assert metrics["p_auroc"] == pytest.approx(roc_auc_score(np.ravel(truth), np.ravel(maps)))
+
+
+def test_each_scan_is_read_once(scored, samples):
+    evaluate(scored, samples)
+    assert samples.taken == len(samples)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"label": None}, "no label"), ({"mask": None}, "without a ground-truth mask")],
+)
+def test_a_sample_without_ground_truth_is_named(scored, samples, change, says):
+    samples[4:5] = [dataclasses.replace(samples[4], path="x.png", **change)]
+    with pytest.raises(ValueError, match=rf"x\.png: .*{says}"):
+        evaluate(scored, samples)
