@@ -60,10 +60,14 @@ def _adaptor(name: str) -> Printed:
     return numbers("table6_adaptor", adaptor=name)
 
 
-def _few(shots: int) -> tuple[Row, Row]:
+def _few(shots: int) -> tuple[Row, ...]:
     paper = numbers("table7_few_shot", shots=shots)
     bare = f"{shots} shots, no adaptation"
-    return Row(f"{shots} shots", {}, paper, shots, bare), Row(bare, NONE, None, shots, bare)
+    return (
+        Row(f"{shots} shots", {}, paper, shots, bare),
+        Row(f"{shots} shots, whitening", WHITENING, None, shots, bare),
+        Row(bare, NONE, None, shots, bare),
+    )
 
 
 # In every table: what costs nothing, and what the paper does not print.
@@ -117,6 +121,7 @@ COMPARISON = (
 # Tables 8 and 9 train the networks themselves, so both rows and yardsticks need one to train.
 FROZEN = Row("frozen networks", NONE | POINT_MAE, _parts(False, False), against="frozen networks")
 ADAPTORS = Row("adaptors (LSFA)", POINT_MAE, _parts(True, True), against="frozen networks")
+WHITENED = Row("whitening", WHITENING | POINT_MAE, against="frozen networks")
 VIEWS: tuple[tuple[Literal["all", "rgb", "3d"], str, str], ...] = (
     ("3d", "3D", "3d"),
     ("rgb", "RGB", "rgb"),
@@ -160,10 +165,12 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "table7": (
         *(row for shots in (5, 10, 50) for row in _few(shots)),
         Row("all parts", {}, numbers("table7_few_shot", shots="full")),
+        Row("whitening", WHITENING),
         Row("no adaptation", NONE, _parts(False, False)),
     ),
     "table8": (
         FROZEN,
+        WHITENED,
         ADAPTORS,
         *(
             Row(
@@ -187,6 +194,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
         for view, label, key in VIEWS
         for name, changes, paper, method in (
             ("frozen networks", NONE | POINT_MAE, None, "lsfa"),
+            ("whitening", WHITENING | POINT_MAE, None, "lsfa"),
             ("adaptors (LSFA)", POINT_MAE, compared(key, "LSFA"), "lsfa"),
             ("LoRA", POINT_MAE, tuned("lora", key), "finetune:lora"),
             ("AdaLoRA", POINT_MAE, tuned("adalora", key), "finetune:adalora"),
