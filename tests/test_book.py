@@ -24,6 +24,9 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import pytest
 import yaml
 
+from lsfa_lite.experiments.ledger import Entry, Measured
+from lsfa_lite.experiments.paper import printed
+
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
@@ -244,6 +247,20 @@ def test_equations_carry_the_papers_numbers_and_are_listed(book: Path):
     links = re.findall(r'#equation-eq-(\d)"[^>]*>(.*?)</a>', table)
     assert [re.sub(r"<[^>]*>", "", words) for _, words in links] == [f"({n})" for n, _ in links]
     assert [n for n, _ in links] == list("123456789")
+
+
+def test_every_number_of_the_paper_stands_in_the_ledger(book: Path):
+    """Found in the page by the paper's own tables, not by the code that wrote it."""
+    page = (book / "claims.html").read_text()
+    for name in ("table1", "table2"):
+        section = page.split(f'id="claims-{name[:5]}-{name[5:]}"')[1].split("</section>")[0]
+        for line in printed()[name]:
+            method = f"{line['modality'].upper()}: {line['method']}</th>"
+            folded = section.split("<details>")[1].split(method)[1].split("</th>")[0]
+            shown = re.findall(r"<td>(\d\.\d{3})</td>", folded)
+            assert shown == [f"{value:.3f}" for value in line["categories"].values()], method
+    assert "not run here" in page
+    assert "your records</th>" not in page  # a column for readers who have some
 
 
 # --- the browser ----------------------------------------------------------------------------
@@ -496,6 +513,31 @@ def test_an_equation_of_the_paper_has_its_number_and_others_a_letter(small_book:
     assert page.count("room.py#L1") == 2  # under the equation and in the table
     assert re.search(r'href="#equation-eq-5"[^>]*>(<[^>]*>)*\(5\)', page)
     assert page.count("test_room.py#L5") == 2
+
+
+# --- the ledger -----------------------------------------------------------------------------
+
+
+def test_a_readers_records_get_a_column_of_their_own():
+    page = load(ROOT / "book" / "_ext" / "claims.py")
+    real = Measured(0.97, 0.96, 0.98, 10, "mvtec3d, paper", "A <GPU>", "2030-01-02")
+    entries = [
+        Entry("Table 1", "LSFA", "i_auroc", "mean", 0.971, "lsfa-lite reproduce table1", (real,)),
+        Entry("Table 1", "AST", "i_auroc", "mean", 0.937, "", ()),
+    ]
+    ours, other = page.means(entries, own=True).split("<tbody>")[1].split("</tr><tr>")
+    assert "0.970 <small>0.960 to 0.980, n = 10</small>" in ours
+    assert "mvtec3d, paper, A &lt;GPU&gt;, 2030-01-02" in ours
+    assert "no code here" in other
+    assert page.means(entries, own=False).count("<td>") == 6
+    counts = re.findall(r"<td>(\d+)</td>", page.glance(entries))
+    assert counts == ["2", "1", "1", "0", "1"]
+
+
+def test_a_folder_of_records_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LSFA_RECORDS", "/no/such/records")
+    with pytest.raises(FileNotFoundError, match="LSFA_RECORDS=/no/such/records: no such folder"):
+        load(ROOT / "book" / "_ext" / "claims.py").own_records()
 
 
 # --- hover text -----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ LSFA_RECORDS set to that folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -16,10 +16,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from lsfa_lite.experiments.ledger import Claim, Entry, Measured, claims, ledger
+from lsfa_lite.experiments.ledger import Entry, Measured, claims, ledger
 from lsfa_lite.reports import METRICS
-
-HEAD = ("row", "metric", "paper", "mini3d", "your records", "command")
 
 
 def own_records() -> Path | None:
@@ -32,65 +30,106 @@ def own_records() -> Path | None:
 
 
 def said(measured: Measured) -> str:
-    interval = "" if measured.low is None else f" ({measured.low:.3f} to {measured.high:.3f})"
-    return f"{measured.mean:.3f}{interval}, n = {measured.n}"
+    interval = "" if measured.low is None else f"{measured.low:.3f} to {measured.high:.3f}, "
+    return f"{measured.mean:.3f} <small>{interval}n = {measured.n}</small>"
 
 
-def cells(entry: Entry) -> tuple[str, ...]:
-    small = [said(m) for m in entry.ours if m.scale == "mini3d"]
-    own = [f"{said(m)}; {m.scale}, {m.hardware}, {m.date}" for m in entry.ours[len(small) :]]
-    nothing = entry.status if entry.status != "measured" else "not run here"
-    return (
-        entry.row,
-        METRICS[entry.metric],
-        f"{entry.paper:.3f}",
-        small[0] if small else nothing,
-        "; ".join(own) or "not run here",
-        entry.command,
-    )
+def small(entry: Entry) -> str:
+    """What mini3d says to an entry, or why it says nothing."""
+    here = [said(m) for m in entry.ours if m.scale == "mini3d"]
+    return here[0] if here else "not run here" if entry.command else "no code here"
 
 
-def table(head: Sequence[str], rows: Iterator[Sequence[str]] | list[Sequence[str]]) -> str:
-    def line(tag: str, values: Sequence[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(v)}</{tag}>" for v in values) + "</tr>"
+def yours(entry: Entry) -> str:
+    own = [m for m in entry.ours if m.scale != "mini3d"]
+    told = [f"{said(m)} <small>{escape(f'{m.scale}, {m.hardware}, {m.date}')}</small>" for m in own]
+    return "<br>".join(told) or "not run"
 
-    body = "".join(line("td", row) for row in rows)
+
+def table(head: Sequence[str], rows: Iterable[str]) -> str:
+    cells = "".join(f"<th>{name}</th>" for name in head)
     return (
         '<div class="pst-scrollable-table-container"><table class="table claims">'
-        f"<thead>{line('th', head)}</thead><tbody>{body}</tbody></table></div>"
+        f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def by_category(entries: list[Entry]) -> str:
-    """Tables 1 and 2 whole: the ten categories, folded; ours only where a reader has them."""
-    rows = []
+def line(*values: str, head: str = "") -> str:
+    return f"<tr>{head}" + "".join(f"<td>{value}</td>" for value in values) + "</tr>"
+
+
+def grouped(entries: Iterable[Entry], cells: Callable[[Entry], Sequence[str]]) -> Iterator[str]:
+    """Lines of a table whose first cell, the row's name, spans the lines of that row."""
     for name, group in groupby(entries, key=lambda e: e.row):
-        for entry in group:
-            own = [f"{m.mean:.3f} ({m.scale})" for m in entry.ours if m.scale != "mini3d"]
-            shown = "; ".join(own) or entry.status
-            if entry.category != "mean":
-                rows.append((name, entry.category, f"{entry.paper:.3f}", shown))
-    inner = table(("method", "category", "paper", "your records"), rows)
-    return f"<details><summary>All {len(rows)} numbers by category</summary>{inner}</details>"
+        listed = list(group)
+        first = f'<th scope="rowgroup" rowspan="{len(listed)}">{escape(name)}</th>'
+        for entry in listed:
+            yield line(*cells(entry), head=first)
+            first = ""
+
+
+def means(entries: list[Entry], own: bool) -> str:
+    def cells(entry: Entry) -> tuple[str, ...]:
+        shown = METRICS[entry.metric], f"{entry.paper:.3f}", small(entry)
+        return (*shown, yours(entry)) if own else shown
+
+    head = ("row", "metric", "paper", "mini3d", *(["your records"] if own else []))
+    return table(head, grouped((e for e in entries if e.category == "mean"), cells))
+
+
+def by_category(entries: list[Entry], own: bool) -> str:
+    """Tables 1 and 2 whole: the ten categories, folded; ours only where a reader has them."""
+
+    def cells(entry: Entry) -> tuple[str, ...]:
+        shown = entry.category.replace("_", " "), f"{entry.paper:.3f}"
+        return (*shown, yours(entry) if entry.command else "no code here") if own else shown
+
+    listed = [e for e in entries if e.category != "mean"]
+    head = ("method", "category", "paper", *(["your records"] if own else []))
+    inner = table(head, grouped(listed, cells))
+    return f"<details><summary>All {len(listed)} numbers by category</summary>{inner}</details>"
+
+
+def made_by(entries: list[Entry]) -> str:
+    """The command of a table, and on what its mini3d numbers were made."""
+    command = next(e.command for e in entries if e.command)
+    here = {f"{m.hardware}, {m.date}" for e in entries for m in e.ours if m.scale == "mini3d"}
+    how = f"; mini3d numbers: {escape(' or '.join(sorted(here)))}" if here else ""
+    return f'<p class="claims-how"><code>{command}</code>{how}</p>'
+
+
+def glance(entries: list[Entry]) -> str:
+    """How much of the paper can be run here, how much was, and on what."""
+    coded = [entry for entry in entries if entry.command]
+    scales = [{m.scale == "mini3d" for m in entry.ours} for entry in coded]
+    counts = {
+        "printed in Tables 1 to 9": len(entries),
+        "of methods without code here": len(entries) - len(coded),
+        "that a command here measures": len(coded),
+        "... with a mini3d number beside them": sum(True in s for s in scales),
+        "... run on real data, in your records": sum(False in s for s in scales),
+    }
+    rows = [line(name, str(count)) for name, count in counts.items()]
+    return table(("the paper's numbers", "count"), rows)
 
 
 class ClaimsLedger(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()  # records are no source file: look again at every build
         own = own_records()
-        found = [self.claims(claims(own))]
         entries = ledger(own)
+        abstract = [line(*map(escape, (c.text, c.paper, c.ours))) for c in claims(own)]
+        found = [
+            self.section("At a glance", glance(entries)),
+            self.section("The abstract", table(("claim", "paper", "ours"), abstract)),
+        ]
         for where, group in groupby(entries, key=lambda e: e.where):
             listed = list(group)
-            means = [cells(e) for e in listed if e.category == "mean"]
-            found.append(self.section(where, table(HEAD, means)))
-            if len(means) < len(listed):
-                found[-1] += nodes.raw("", by_category(listed), format="html")
+            html = made_by(listed) + means(listed, own is not None)
+            if any(e.category != "mean" for e in listed):
+                html += by_category(listed, own is not None)
+            found.append(self.section(where, html))
         return found
-
-    def claims(self, listed: list[Claim]) -> nodes.section:
-        rows = [(c.text, c.paper, c.ours) for c in listed]
-        return self.section("The abstract", table(("claim", "paper", "ours"), rows))
 
     def section(self, title: str, html: str) -> nodes.section:
         section = nodes.section("", nodes.title("", title), ids=[nodes.make_id(f"claims-{title}")])
