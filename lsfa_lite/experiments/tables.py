@@ -14,13 +14,22 @@ from lsfa_lite.experiments.paper import Printed, compared, numbers, tuned
 
 @dataclass(frozen=True)
 class Row:
+    """A line of a table: what to run, and what the paper prints.
+
+    changes  of the preset, as `Config.change` takes them
+    shots    training parts, drawn with the run's seed; None is all
+    against  the row that it is compared with
+    view     the fused score, or that of one modality
+    method   "lsfa", or another of experiments/methods.py
+    """
+
     name: str
-    changes: dict[str, Any] = field(default_factory=dict)  # of Config, as Config.change takes them
+    changes: dict[str, Any] = field(default_factory=dict)
     paper: Printed | None = None
-    shots: int | None = None  # training parts, drawn with the run's seed; None is all
-    against: str = "no adaptation"  # the row that it is compared with
-    view: Literal["all", "rgb", "3d"] = "all"  # the fused score, or that of one modality
-    method: str = "lsfa"  # see experiments/methods.py
+    shots: int | None = None
+    against: str = "no adaptation"
+    view: Literal["all", "rgb", "3d"] = "all"
+    method: str = "lsfa"
 
 
 NONE: dict[str, Any] = {"adaptation__steps": 0}
