@@ -85,7 +85,7 @@ def test_a_readers_records_appear(tmp_path: Path):
     assert (bagel.scale, bagel.hardware, bagel.date) == ("mvtec3d, paper", "A GPU", "2030-01-02")
     assert by_row["Table 1", "RGB+3D: LSFA", "mean"].ours[-1].mean == pytest.approx(0.97)
     assert by_row["Table 1", "RGB+3D: LSFA", "carrot"].ours == ()
-    assert "0.970 (mvtec3d, paper, n = 2)" in claims(tmp_path)[0].ours
+    assert "0.970 (0.716 to 1.000; mvtec3d, paper, n = 2)" in claims(tmp_path)[0].ours
 
 
 def test_the_abstracts_gains_are_differences_of_the_papers_own_table():

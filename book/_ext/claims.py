@@ -110,7 +110,7 @@ def glance(entries: list[Entry]) -> str:
         "... run on real data, in your records": sum(False in s for s in scales),
     }
     rows = [line(name, str(count)) for name, count in counts.items()]
-    return table(("the paper's numbers", "count"), rows)
+    return table(("numbers of the paper", "count"), rows)
 
 
 class ClaimsLedger(SphinxDirective):

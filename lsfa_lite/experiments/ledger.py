@@ -175,7 +175,7 @@ def claims(own: Path | None = None) -> list[Claim]:
         ),
         Claim(
             "Adapting improves a method that compares frozen features "
-            "(LSFA minus the same features without adaptation).",
+            "(Section 4.2, not in the abstract: LSFA minus the same features without adaptation).",
             f"{lsfa - bare:+.3f}",
             gain,
         ),
@@ -202,4 +202,8 @@ def _gain(after: Row, before: Row, sources: Sources) -> str:
 
 
 def _words(found: Sequence[Measured]) -> str:
-    return "; ".join(f"{m.mean:.3f} ({m.scale}, n = {m.n})" for m in found) or NOT_RUN
+    return "; ".join(f"{m.mean:.3f} ({_range(m)}{m.scale}, n = {m.n})" for m in found) or NOT_RUN
+
+
+def _range(measured: Measured) -> str:
+    return "" if measured.low is None else f"{measured.low:.3f} to {measured.high:.3f}; "

@@ -46,6 +46,8 @@ def family_tree(methods: Sequence[Method], alt: str, mark: str = "LSFA") -> go.F
     figure.update_layout(
         showlegend=False, margin={"l": 105, "r": 30, "t": 10, "b": 40}, hovermode="closest"
     )
+    # on a phone the four words need the room below the lanes' names, too
+    figure.layout.sliders[0].update(x=-0.12, len=1.12, font={"size": 10})
     return figure
 
 
@@ -88,6 +90,7 @@ def _dots(
         hovertext=[told(m) for m in methods],
         hoverinfo="text",
         hoverlabel={"align": "left"},
+        cliponaxis=False,  # the names at the right end may hang over
         name="methods",
     )
 
