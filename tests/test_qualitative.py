@@ -50,3 +50,13 @@ def test_the_figures_show_all_maps_on_one_scale(found):
     colours = np.concatenate([np.asarray(t.marker.color, dtype=float) for t in turned.data])
     assert colours.min() >= 0.5
     assert colours.max() <= 1.5
+
+
+def test_several_parts_stand_below_one_another(found):
+    examples = list(found[1].values())[:2]
+    axes = verdicts(*examples).axes[:-1]  # without the colour bar
+    assert len(axes) == 2 * (2 + len(VARIANTS))
+    rows = (axes[0], axes[len(axes) // 2])
+    assert [row.get_ylabel() for row in rows] == [
+        e.sample.defect.replace("_", " ") for e in examples
+    ]

@@ -22,7 +22,10 @@ from sphinx.transforms import SphinxTransform
 
 BOOK = Path(__file__).resolve().parents[1]
 CODE, MATH = re.compile(r"`([^`]+)`"), re.compile(r"\$([^$]+)\$")
-NOT_IN = (nodes.title, nodes.reference, nodes.literal, nodes.math, nodes.caption, nodes.term)
+NOT_IN = (
+    *(nodes.title, nodes.reference, nodes.literal, nodes.math, nodes.caption, nodes.term),
+    nodes.raw,  # a symbol that has its meaning already
+)
 
 
 class Notation(NamedTuple):

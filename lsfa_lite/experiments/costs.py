@@ -1,7 +1,7 @@
 """Before you start: what the full reproduction costs, by arithmetic.
 
 FLOPs follow from the configuration, seconds from a device's data sheet and the assumptions named
-below: an estimate, good to a factor of about two, not a measurement. One multiply-add is 2 FLOPs.
+below: an estimate, good to a factor of a few, not a measurement. One multiply-add is 2 FLOPs.
 Elementwise work is left out. All is float32, as the package runs it (no TF32, no half precision).
 """
 

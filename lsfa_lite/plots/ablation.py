@@ -40,10 +40,11 @@ def forest(steps: Sequence[Step], groups: Mapping[str, Sequence[str]], alt: str)
             owner.append(index)
     ends = [100 * x for _, found, _ in steps for d in found.values() for x in (d.low, d.high)]
     ends += [100 * x for _, _, printed in steps for x in printed.values()]
-    dressed(figure, 90 + 18 * len(words), alt)
+    tall = 18 * len(words)  # pixels of the plot itself; the legend stands above the menu
+    dressed(figure, tall + 150, alt)
     figure.update_layout(
-        margin={"l": 175, "r": 10, "t": 60, "b": 45},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        margin={"l": 175, "r": 10, "t": 100, "b": 50},
+        legend={"y": 1 + 45 / tall, "yanchor": "bottom", "x": 1, "xanchor": "right"},
         updatemenus=[menu([label for label, *_ in steps], owner)],
     )
     low, high = min(ends, default=0) - 0.5, max(ends, default=0) + 0.5
@@ -125,6 +126,7 @@ def tiles(
                 xgap=2,
                 ygap=2,
                 colorbar={"title": {"text": "points", "side": "right"}, "thickness": 12},
+                showscale=not any(any(line) for line in words),  # a written value needs no bar
                 visible=index == 0,
             )
         )

@@ -13,24 +13,32 @@ from lsfa_lite.plots.pictures import SHOW, anomaly_overlay
 from lsfa_lite.plots.style import ANOMALY, INK
 
 LIMITS = (0.5, 1.5)  # in thresholds of a map: half the colour is where a good part may just be
+UNIT = "score / threshold"
 
 
-def verdicts(example: Example) -> Figure:
-    """Picture, label and every detector's map on one scale, with its bar."""
-    columns = 2 + len(example.maps)
-    titles = ["picture", "label", *example.maps]
-    figure, axes = panels(columns, width=2.2 * columns, height=2.6, titles=titles, pictures=True)
-    SHOW["picture"](axes[0], example.sample)
-    SHOW["defect"](axes[1], example.sample)
-    for axis, values in zip(axes[2:], example.maps.values(), strict=True):
-        if example.sample.colour is None:
-            axis.imshow(values, cmap=ANOMALY, vmin=LIMITS[0], vmax=LIMITS[1])
-        else:
-            axis.imshow(anomaly_overlay(example.sample.colour, values, LIMITS))
+def verdicts(*examples: Example, size: float = 2.2) -> Figure:
+    """Picture, label and every detector's map on one scale, with its bar; one row per example.
+
+    size    the side of a picture, inches.
+    """
+    names = list(examples[0].maps)
+    rows, columns = len(examples), 2 + len(names)
+    titles, height = ["picture", "label", *names], (size - 0.2) * rows + 0.6
+    figure, axes = panels(columns, rows, size * columns, height, titles, pictures=True)
+    for row, example in zip(axes.reshape(rows, columns), examples, strict=True):
+        SHOW["picture"](row[0], example.sample)
+        SHOW["defect"](row[1], example.sample)
+        for axis, values in zip(row[2:], example.maps.values(), strict=True):
+            if example.sample.colour is None:
+                axis.imshow(values, cmap=ANOMALY, vmin=LIMITS[0], vmax=LIMITS[1])
+            else:
+                axis.imshow(anomaly_overlay(example.sample.colour, values, LIMITS))
+        if rows > 1:
+            row[0].set_ylabel(example.sample.defect.replace("_", " "))
     norm = mpl.colors.Normalize(*LIMITS)
     scale = mpl.cm.ScalarMappable(norm, mpl.colormaps[ANOMALY])
     bar = figure.colorbar(scale, ax=list(axes), fraction=0.02, pad=0.01)
-    bar.set_label("score / threshold", color=INK)
+    bar.set_label(UNIT, color=INK)
     bar.ax.tick_params(colors=INK, labelsize=8)
     return figure
 
@@ -38,11 +46,16 @@ def verdicts(example: Example) -> Figure:
 def turning(example: Example, points: int = 5000) -> go.Figure:
     """The detectors' maps on the part's cloud, side by side; turning one turns all."""
     names = ", ".join(example.maps)
-    return clouds(
+    figure = clouds(
         [example.sample] * len(example.maps),
         "anomaly",
         [values.clip(*LIMITS) for values in example.maps.values()],
         points=points,
-        titles=list(example.maps),
+        titles=[name.replace(" ", "<br>") for name in example.maps],
         alt=f"the same defective part as clouds under the anomaly maps of {names}",
     )
+    figure.data[-1].marker.colorbar.title.text = UNIT
+    figure.layout.margin.t = 48  # a title of two words takes two lines, for narrow screens
+    eye = figure.layout.scene.camera.eye
+    figure.update_scenes(camera_eye={"x": 0, "y": 1.25 * eye.y, "z": 1.25 * eye.z})
+    return figure
