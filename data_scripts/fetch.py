@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from transfer import (
     ARCHIVE,
@@ -21,6 +21,7 @@ from transfer import (
     digest,
     download,
     need_space,
+    parts_of,
     verify,
 )
 from unpack import absent, unpack
@@ -113,7 +114,8 @@ def no_address(source: Source) -> str:
 
 def file_name(url: str) -> str:
     """The last part of an address as a file name; never a path."""
-    name = re.sub(r"[^\w.+-]", "_", unquote(urlsplit(url).path).rsplit("/", 1)[-1])
+    last = unquote(parts_of(url).path).rsplit("/", 1)[-1]
+    name = re.sub(r"[^\w.+-]", "_", last)
     return name.lstrip(".") or "download"
 
 

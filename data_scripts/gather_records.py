@@ -24,10 +24,15 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    for folder in arguments.folders:
+        if not folder.is_dir():
+            parser.error(f"{folder}: no such folder; give OUT/records of lsfa-lite reproduce")
     wanted = {row_key(row, LITE) for rows in TABLES.values() for row in rows}
     data = f"mini3d {Mini3DConfig()}"
     found = {name: r for folder in arguments.folders for name, r in load(folder).items()}
     kept = [r for _, r in sorted(found.items()) if r["row"] in wanted and r["data"] == data]
+    if not kept:
+        parser.error(f"none of {len(found)} records is of mini3d under LITE: nothing was written")
     with written_beside(arguments.out) as temporary:
         temporary.write_text(gather(kept))
     print(f"{len(kept)} of {len(found)} records: {arguments.out}")

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import Request, urlopen
 
 from tqdm.auto import tqdm
@@ -36,7 +36,7 @@ class FetchError(Exception):
 
 def download(url: str, path: Path, checksum: str | None, copies: int = 1) -> None:
     """url -> path, through path.part. Space is asked for `copies` of the file."""
-    if urlsplit(url).scheme not in ("http", "https") or re.search(r"\s", url):
+    if parts_of(url).scheme not in ("http", "https") or re.search(r"\s", url):
         raise FetchError(USAGE, f"{url}: not an http(s) address; correct --url")
     part, best, left, complete = path.with_name(path.name + ".part"), 0, TRIES, False
     while not complete:
@@ -60,6 +60,13 @@ def download(url: str, path: Path, checksum: str | None, copies: int = 1) -> Non
     finally:
         if not part.exists():  # else it was interrupted, and the part can still be used
             note_of(part).unlink(missing_ok=True)
+
+
+def parts_of(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise FetchError(USAGE, f"{url}: no address ({error}); correct --url") from error
 
 
 def receive(url: str, part: Path, copies: int, checked: bool) -> bool:
@@ -97,7 +104,7 @@ def resume_point(url: str, part: Path) -> tuple[int, str]:
     note = note_of(part)
     if not part.is_file() or not note.is_file():
         return 0, ""
-    address, _, version = note.read_text().partition("\n")
+    address, _, version = note.read_text(errors="replace").partition("\n")
     return (part.stat().st_size, version) if address == url else (0, "")
 
 
@@ -121,7 +128,7 @@ def span(response: Any, have: int, part: Path) -> tuple[int, int | None]:
     """First byte of the answer (0 if the server ignores Range) and the length of the whole file."""
     if response.status != 206:
         length = response.headers.get("Content-Length")
-        return 0, int(length) if length else None
+        return 0, int(length) if length and length.isdecimal() else None
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
     if not found or int(found[1]) != have:
         part.unlink(missing_ok=True)

@@ -14,8 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one sub-command; errors that a user can mend are one line on stderr and exit code 2."""
     arguments = parser().parse_args(argv)
     try:
+        commands.check_device(arguments)
         return arguments.run(arguments) or 0
-    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+    except (ValueError, OSError) as error:
         print(f"lsfa-lite: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

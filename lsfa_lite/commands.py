@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 
@@ -30,6 +28,20 @@ def _value(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def check_device(arguments: argparse.Namespace) -> None:
+    """ValueError for a device that is not here. That of Ray's workers is theirs to know."""
+    name = getattr(arguments, "device", "cpu")
+    if name == "cpu" or getattr(arguments, "engine", "local") == "ray":
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {name}: {reason}; use cpu, or a device of torch") from error
+
+
 def data(arguments: argparse.Namespace) -> None:
     from lsfa_lite.data import eyecandies, mini3d
 
@@ -39,7 +51,12 @@ def data(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{len(arguments.paths)} folders for {arguments.name}; expected {usage}")
     if arguments.name == "eyecandies":
         src, out = arguments.paths
-        for category in arguments.categories or eyecandies.categories(src):
+        names = arguments.categories or eyecandies.categories(src)
+        if not names:
+            raise ValueError(
+                f"{src}: no category; expected CandyCane/train/data/000_depth.png, ..."
+            )
+        for category in names:
             eyecandies.convert(src, out, category, progress=True)
         return
     options = {} if arguments.nuisance is None else {"nuisance": arguments.nuisance}
@@ -134,70 +151,6 @@ def demo(arguments: argparse.Namespace) -> None:
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
-    from lsfa_lite.data import mini3d, mvtec3d
-    from lsfa_lite.experiments import records
-    from lsfa_lite.experiments.reproduce import Parts
-    from lsfa_lite.experiments.reproduce import reproduce as runs
-    from lsfa_lite.experiments.tables import ON_MINI3D, TABLES
+    from lsfa_lite.commands_reproduce import reproduce
 
-    folder = arguments.out / "records"
-    if folder.is_dir() and not arguments.resume:
-        raise FileExistsError(f"{folder} is there: go on with --resume, or name another --out")
-    made = None if arguments.data else mini3d.Mini3DConfig()
-    parts = Parts(arguments.data or arguments.out / "data", made)
-    known = mvtec3d.categories(parts.root) if arguments.data else list(mini3d.CATEGORIES)
-    categories = arguments.categories or known
-    everything = [*(TABLES if arguments.data else ON_MINI3D), "fig5"]
-    wanted = everything if arguments.tables == ["all"] else list(arguments.tables)
-    tables = [name for name in wanted if name != "fig5"]
-    preset, seeds = config_of(arguments), range(arguments.seeds)
-    failed = 0
-    where = preset, parts, categories, seeds, folder, arguments.device, _engine(arguments)
-    for record in runs(tables, *where, progress=True):
-        if problem := record.get("error") or record.get("skipped"):
-            failed += "error" in record
-            print(f"{record['category']}, seed {record['seed']}: {problem}", file=sys.stderr)
-    here = [r for r in records.load(folder).values() if r["data"] == parts.name]
-    for table in tables:
-        _print_table(table, here, preset)
-    if "fig5" in wanted:
-        _fig5(arguments.out / "fig5", preset, parts, categories, arguments.device)
-    print("paper: its numbers on MVTec 3D-AD, not to be compared with other data")
-    return 1 if failed else 0
-
-
-def _engine(arguments: argparse.Namespace) -> Any:
-    from lsfa_lite.experiments.engines import in_processes, on_ray
-
-    if arguments.workers < 1:
-        raise ValueError(f"--workers {arguments.workers}: at least one process is needed")
-    if arguments.engine == "ray":
-        return on_ray(arguments.address, arguments.gpus)
-    return in_processes(arguments.workers)
-
-
-def _print_table(name: str, records: list[Any], preset: Any) -> None:
-    from lsfa_lite.experiments.records import measured
-    from lsfa_lite.experiments.tables import TABLES
-    from lsfa_lite.reports import METRICS, category_table, reproduction_table
-
-    rows = TABLES[name]
-    found = {metric: measured(rows, records, preset, metric) for metric in METRICS}
-    print(reproduction_table(name, rows, found), end="\n\n")
-    if name in ("table1", "table2"):
-        metric = {"table1": "i_auroc", "table2": "aupro_30"}[name]
-        title = f"{name}, {METRICS[metric]}"
-        print(category_table(title, rows, found[metric]), end="\n\n")
-
-
-def _fig5(folder: Path, preset: Any, parts: Any, categories: Any, device: str) -> None:
-    from lsfa_lite.data.files import written_beside
-    from lsfa_lite.experiments.qualitative import compare
-    from lsfa_lite.plots.qualitative import verdicts
-
-    for category in categories:
-        for defect, example in compare(preset, parts.category(category, preset.seed), device):
-            path = folder / f"{category}-{defect}.png"
-            with written_beside(path) as temporary:
-                verdicts(example).savefig(temporary, format="png", dpi=150)
-            print(path)
+    return reproduce(arguments, config_of(arguments))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Modality = str  # "rgb" or "3d"
@@ -163,12 +164,31 @@ class Config:
 
 def _replace(node: Any, keys: list[str], value: Any) -> Any:
     head, *rest = keys
-    names = [f.name for f in dataclasses.fields(node)]
-    if head not in names:
-        raise ValueError(f"no field {head!r} in {type(node).__name__}; it has {', '.join(names)}")
+    kind = type(node)
+    hints = get_type_hints(kind) if dataclasses.is_dataclass(node) else {}
+    if head not in hints:
+        has = ", ".join(hints) or "no fields"
+        raise ValueError(f"no field {head!r} in {kind.__name__}; it has {has}")
     if rest:
         value = _replace(getattr(node, head), rest, value)
+    elif not _fits(hints[head], value):
+        expected = getattr(hints[head], "__name__", "")
+        if choices := get_args(hints[head]):
+            expected = " or ".join(getattr(c, "__name__", repr(c)) for c in choices)
+        raise ValueError(f"{kind.__name__}.{head} = {value!r}: expected {expected}")
     return dataclasses.replace(node, **{head: value})
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in choices
+    if origin is tuple:
+        return isinstance(value, tuple)
+    if choices:  # int | None
+        return any(_fits(choice, value) for choice in choices)
+    kind = {int: Integral, float: Real}.get(hint, hint)
+    return isinstance(value, kind) and (hint is bool or not isinstance(value, bool))
 
 
 def to_json(config: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import subprocess
 import sys
@@ -88,6 +89,8 @@ def test_doctor_names_the_table_that_is_still_there(cleaned, tmp_path, capsys):
         (["score", "nowhere", ".", "--out", "o"], "detector.json: missing"),
         (["evaluate", "nowhere", ".", "ring"], "detector.json: missing"),
         (["clean", "nowhere", "out"], "nowhere"),
+        (["clean", ".", "../out"], ".: no category; expected folders with train/good"),
+        (["data", "eyecandies", ".", "out"], ".: no category; expected CandyCane/train/data"),
         (["data", "mini3d", "out", "--categories", "teapot"], "teapot"),
         (["fit", ".", "ring", "--out", "m", "--set", "adaptation.magic=1"], "magic"),
     ],
@@ -117,3 +120,12 @@ def test_demo_prints_what_it_promises(tmp_path, capsys, monkeypatch):
     assert [row["category"] for row in rows] == ["ring", "handle"]
     assert set(rows[0]["variants"]) == {"no adaptation", "LSFA"}
     assert rows[0]["seconds"] > 0
+
+
+def test_an_error_of_the_system_is_one_line(monkeypatch, capsys):
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "out/records/x.json")
+
+    monkeypatch.setattr("lsfa_lite.commands.doctor", full)
+    assert main(["doctor", "."]) == 2
+    assert "No space left on device: 'out/records/x.json'" in capsys.readouterr().err

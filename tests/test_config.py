@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -72,3 +73,28 @@ def test_paper_is_the_paper():
     assert (adaptation.denominator, adaptation.reduction) == ("joint", "sum")
     assert not adaptation.squared
     assert not adaptation.cosine
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("adaptation__norm", "maybe", "AdaptationConfig.norm = 'maybe': expected 'pre' or 'post'"),
+        ("adaptation__steps", "abc", "steps = 'abc': expected int"),
+        ("adaptation__steps", True, "expected int"),
+        ("adaptation__cosine", 1, "expected bool"),
+        ("adaptation__lr", "fast", "expected float"),
+        ("features__points__neighbours", 1.5, "expected int or NoneType"),
+        ("features__points__layers", 3, "layers = 3: expected"),
+        ("adaptation", 3, "Config.adaptation = 3: expected AdaptationConfig"),
+        ("seed__x", 3, "no field 'x' in int"),
+    ],
+)
+def test_a_value_that_a_field_cannot_have_is_refused(field, value, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        LITE.change(**{field: value})
+
+
+def test_whole_numbers_and_none_where_they_mean_something():
+    changed = LITE.change(adaptation__local_alignment=1, features__points__neighbours=None)
+    assert changed.adaptation.local_alignment == 1.0
+    assert changed.features.points.neighbours is None

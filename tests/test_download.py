@@ -16,7 +16,7 @@ import zipfile
 from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -227,6 +227,35 @@ def test_without_length_only_a_known_checksum_tells_that_it_is_complete(
     assert (tmp_path / "pretrain.pth").read_bytes() == BODY
 
 
+def test_a_length_that_is_no_number_is_no_length(script) -> None:
+    answer = SimpleNamespace(status=200, headers={"Content-Length": "abc"})
+    assert importlib.import_module("transfer").span(answer, 0, Path("x")) == (0, None)
+
+
+def test_a_note_that_is_damaged_is_no_note(weights, tmp_path) -> None:
+    (tmp_path / "pretrain.pth.part").write_bytes(BODY[:1000])
+    (tmp_path / "pretrain.pth.part.from").write_bytes(b"\xff\xfe\n\xff")
+    assert weights(YES) == 0
+    assert (tmp_path / "pretrain.pth").read_bytes() == BODY
+
+
+def test_an_unreadable_address_of_an_archive_is_named(script, tmp_path, capsys) -> None:
+    assert script("mvtec3d").main(["--out", str(tmp_path), "--url", "http://[a", YES]) == 2
+    assert "http://[a: no address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_a_device_is_refused(bagel, server, tmp_path, kind, capsys) -> None:
+    buffer, entry = io.BytesIO(), tarfile.TarInfo("top/bagel/train/device")
+    entry.type = kind
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.addfile(entry)
+    server.files["bagel.tar"] = buffer.getvalue()
+    assert bagel("bagel.tar") == 7
+    assert "is a link or device" in capsys.readouterr().err
+    assert not (tmp_path / "safe" / "data" / "bagel").exists()
+
+
 def test_404_is_an_error_at_once(weights, server, tmp_path, capsys) -> None:
     assert weights(YES, name="missing.pth") == 4
     error = capsys.readouterr().err
@@ -250,7 +279,9 @@ def test_a_server_that_is_not_there(script, tmp_path, capsys) -> None:
     assert "refused" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://a/b", "pretrain.pth", "http://a b"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "ftp://a/b", "pretrain.pth", "http://a b", "http://[a"]
+)
 def test_only_http_addresses(script, tmp_path, url: str) -> None:
     assert script("weights").main(["point-mae", "--out", str(tmp_path), "--url", url, YES]) == 2
     assert names(tmp_path) == []

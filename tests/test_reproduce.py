@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -242,3 +245,93 @@ def test_a_weight_of_one_written_in_two_ways_is_one_row():
     assert recorded.row_key(whole, LITE) == recorded.row_key(preset, LITE)
     other = Row("c", {"adaptation__local_alignment": 2})
     assert recorded.row_key(other, LITE) != recorded.row_key(preset, LITE)
+
+
+@pytest.mark.parametrize("text", ["3", "[1]", '{"metrics": null}', '{"hello": 1}'])
+def test_json_that_is_no_record_is_passed_over(tmp_path: Path, text: str):
+    (tmp_path / "foreign.json").write_text(text)
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "broken-link.json").symlink_to(tmp_path / "nowhere")
+    assert recorded.load(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["table12", "fig5"], "no table table12; there are table1, "),
+        (["table4", "--seeds", "0"], "--seeds 0: how many"),
+        (["table4", "--seeds", "-3"], "--seeds -3: how many"),
+        (["table4", "--categories", "ring", "teapot"], "mini3d: no category 'teapot'; there are"),
+        (["table4", "--data", "empty"], "empty: no category; expected folders with train/good"),
+        (["table4", "--out", "file"], "--out file: file/records cannot be made: Not a directory"),
+        (["table4", "--device", "banana"], "--device banana: "),
+        (["table4", "--set", "adaptation=3"], "Config.adaptation = 3: expected"),
+    ],
+)
+def test_a_wrong_call_is_one_line_before_any_run(
+    arguments: list[str], words: str, tmp_path: Path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert main(["reproduce", "--out", "out", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+SLEEPERS = """
+import os, sys, time
+from pathlib import Path
+from lsfa_lite.experiments.engines import in_processes
+
+def sleep(folder):
+    (folder / str(os.getpid())).touch()
+    time.sleep(300)
+
+if __name__ == "__main__":
+    list(in_processes(2)([(sleep, Path(sys.argv[1]))] * 2))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_one_who_asked(way: signal.Signals, tmp_path: Path):
+    script, marks = tmp_path / "sleepers.py", tmp_path / "marks"
+    script.write_text(SLEEPERS)
+    marks.mkdir()
+    process = subprocess.Popen([sys.executable, script, marks], stderr=subprocess.DEVNULL)
+    try:
+        assert wait_for(lambda: len(list(marks.iterdir())) == 2)
+        process.send_signal(way)
+        assert process.wait(20) != 0
+        assert wait_for(lambda: not any(alive(int(mark.name)) for mark in marks.iterdir()), 20)
+    finally:
+        process.kill()
+        for mark in marks.iterdir():
+            if alive(int(mark.name)):
+                os.kill(int(mark.name), signal.SIGKILL)
+
+
+def test_gathering_nothing_leaves_the_shipped_records_alone(tmp_path: Path):
+    script = Path(__file__).parents[1] / "data_scripts/gather_records.py"
+    out, empty = tmp_path / "reproduction.json", tmp_path / "empty"
+    out.write_text("before")
+    empty.mkdir()
+    for folder, words in ((tmp_path / "nowhere", "no such folder"), (empty, "nothing was written")):
+        command = [sys.executable, script, folder, "--out", out]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert words in done.stderr
+    assert out.read_text() == "before"

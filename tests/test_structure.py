@@ -26,7 +26,10 @@ ROOMS = [
     "commands",
     "cli",
 ]
-SAME = {"model_folder": "detector"}  # a detector on disk
+SAME = {
+    "model_folder": "detector",  # a detector on disk
+    "commands_reproduce": "commands",  # the largest of them
+}
 
 
 def room(parts: tuple[str, ...]) -> str:

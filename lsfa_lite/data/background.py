@@ -187,13 +187,15 @@ def clean_folder(
 
     Scans that `out` already holds are skipped, so an interrupted run goes on. `only` names the
     categories wanted (default: all). Class ids of the ground truth are kept.
-    Raises ValueError if `out` is `src` or in it, for an unknown category, and if `out` was begun
-    with another config.
+    Raises ValueError if `out` is `src` or in it, for no or an unknown category, and if `out` was
+    begun with another config.
     """
     src, out, config = Path(src), Path(out), config or BackgroundConfig()
     if src.resolve() == out.resolve() or src.resolve() in out.resolve().parents:
         raise ValueError(f"{out}: lies in {src}; the originals are never touched, name another")
     found = categories(src)
+    if not found:
+        raise ValueError(f"{src}: no category; expected folders with train/good/rgb, .../xyz")
     wanted = found if only is None else list(only)
     if unknown := sorted(set(wanted) - set(found)):
         raise ValueError(

@@ -8,10 +8,13 @@ run that it was doing, and nothing else.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
 from typing import Any
 
 import torch
@@ -33,7 +36,8 @@ def in_processes(workers: int) -> Engine:
 
     def engine(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         context = get_context("spawn")  # a forked process must not use CUDA
-        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (threads,)) as pool:
+        others = active_children()
+        with ProcessPoolExecutor(workers, context, _begin, (threads,)) as pool:
             waiting = {pool.submit(*task): index for index, task in enumerate(tasks)}
             try:
                 for future in as_completed(waiting):
@@ -43,10 +47,28 @@ def in_processes(workers: int) -> Engine:
                     "a worker was killed, perhaps for want of memory; what is done is kept: "
                     "go on with --resume, and fewer --workers"
                 ) from error
+            except (KeyboardInterrupt, GeneratorExit):  # do not wait for what is half done
+                for worker in set(active_children()) - set(others):
+                    worker.terminate()
+                raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     return engine
+
+
+def _begin(threads: int) -> None:
+    """Start of a worker: its share of the cores; Ctrl-C is for the one who asked."""
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without this a worker whose parent was killed would wait for work for ever."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def on_ray(

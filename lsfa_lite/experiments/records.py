@@ -21,6 +21,7 @@ from lsfa_lite.experiments.tables import TABLES, Row
 
 Record = dict[str, Any]
 Values = dict[tuple[str, int], float]  # (category, seed) -> a metric
+EVERY = {"category", "seed", "row", "data"}  # keys of every record, of a failed run's too
 
 
 def row_key(row: Row, preset: Config) -> str:
@@ -49,14 +50,16 @@ def write(folder: Path, name: str, record: Record) -> None:
 def load(folder: Path) -> dict[str, Record]:
     """Every record of a folder by its name; none where there is no folder.
 
-    A record that is damaged counts as not there: its run is done again.
+    A record that is damaged counts as not there: its run is done again. So does any other JSON.
     """
     found = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found[path.stem] = json.loads(path.read_text())
-        except ValueError:
+            record = json.loads(path.read_text())
+        except (OSError, ValueError):
             continue
+        if isinstance(record, dict) and record.keys() >= EVERY:
+            found[path.stem] = record
     return found
 
 
