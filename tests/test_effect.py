@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from conftest import SMALL
+from scipy import stats
 
 from lsfa_lite.data import mini3d
 from lsfa_lite.experiments import effect
@@ -35,8 +36,6 @@ def test_paired_differences_against_scipy():
     before = effect.values(RECORDS, "i_auroc", "all", variant="a")
     after = effect.values(RECORDS, "i_auroc", "all", variant="b")
     difference = effect.paired(after, before)
-    from scipy import stats
-
     test = stats.ttest_rel([0.4, 0.6, 0.9], [0.4, 0.5, 0.7])
     low, high = test.confidence_interval(0.95)
     assert difference.n == 3
@@ -48,6 +47,32 @@ def test_paired_differences_against_scipy():
         effect.values(RECORDS, "i_auroc", "rgb", variant="a"),
     )
     assert np.isclose(half.mean, 0.05)
+
+
+def test_p_is_that_of_the_paired_test():
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 0.3, 1.0):
+        after, before = rng.normal(shift, 1, 9), rng.normal(0, 1, 9)
+        found = effect.paired(dict(enumerate(after)), dict(enumerate(before)))
+        assert np.isclose(found.p, stats.ttest_rel(after, before).pvalue)
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+    assert effect.Difference(0.0, 0.0, 0.0, 3).p == 1
+    assert effect.Difference(0.1, 0.1, 0.1, 3).p == 0
+
+
+def test_rows_stand_by_holms_stairs():
+    """By hand: the limits for four rows are 0.0125, 0.0167, 0.025 and 0.05."""
+
+    def row(p):
+        half = stats.t.ppf(0.975, 11)
+        mean = stats.t.isf(p / 2, 11)
+        return effect.Difference(mean, mean - half, mean + half, 12)
+
+    ps = {"a": 0.03, "b": 0.001, "c": 0.04, "d": 0.016}
+    assert np.isclose([row(p).p for p in ps.values()], list(ps.values())).all()
+    assert effect.standing({name: row(p) for name, p in ps.items()}) == ["b", "d"]
+    assert effect.standing({"c": row(0.04)}) == ["c"]
+    assert effect.standing({}) == []
 
 
 def test_an_interval_needs_two_pairs():

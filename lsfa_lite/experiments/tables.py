@@ -72,8 +72,11 @@ def _adaptor(name: str) -> Printed:
 def _few(shots: int) -> tuple[Row, ...]:
     paper = numbers("table7_few_shot", shots=shots)
     bare = f"{shots} shots, no adaptation"
+    # so that the bank forgets a part before it comes by again: no patch meets itself
+    short = {"adaptation__local_bank": 500, "adaptation__batch_size": 2}
     return (
         Row(f"{shots} shots", {}, paper, shots, bare),
+        Row(f"{shots} shots, bank of 500", short, None, shots, bare),
         Row(f"{shots} shots, whitening", WHITENING, None, shots, bare),
         Row(bare, NONE, None, shots, bare),
     )
