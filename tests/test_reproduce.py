@@ -292,7 +292,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
 
 
 SLEEPERS = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from lsfa_lite.experiments.engines import in_processes
 
@@ -301,6 +301,7 @@ def sleep(folder):
     time.sleep(300)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     list(in_processes(2)([(sleep, Path(sys.argv[1]))] * 2))
 """
 
