@@ -37,6 +37,16 @@ def test_every_row_ran_on_every_category_with_three_seeds(table: str):
         assert set(shipped_table(table)[row.name]) == (everything if enough else set()), row.name
 
 
+def test_a_confirmation_has_seeds_of_its_own():
+    fresh = {(category, seed) for category in CATEGORIES for seed in (3, 4, 5)}
+    assert not fresh & {(r["category"], r["seed"]) for r in shipped()}
+    table = shipped_table("table7", study="confirmation")
+    for row in TABLES["table7"]:
+        assert set(table[row.name]) == (fresh if row.shots in (5, 10) else set()), row.name
+    (data,) = {machine["data"] for machine in shipped_machines("confirmation")}
+    assert data == f"mini3d {Mini3DConfig()}"
+
+
 def test_records_say_where_and_with_what_they_were_made():
     for machine in shipped_machines():
         assert machine["device"]
