@@ -37,10 +37,14 @@ def said(measured: Measured) -> str:
 def small(entry: Entry) -> str:
     """What mini3d says to an entry, or why it says nothing."""
     here = [said(m) for m in entry.ours if m.scale == "mini3d"]
-    return here[0] if here else "not run here" if entry.command else "no code here"
+    if here:
+        return here[0]
+    return "not run here" if entry.command else "no code here"
 
 
 def yours(entry: Entry) -> str:
+    if not entry.command:
+        return "no code here"
     own = [m for m in entry.ours if m.scale != "mini3d"]
     told = [f"{said(m)} <small>{escape(f'{m.scale}, {m.hardware}, {m.date}')}</small>" for m in own]
     return "<br>".join(told) or "not run"
@@ -82,7 +86,7 @@ def by_category(entries: list[Entry], own: bool) -> str:
 
     def cells(entry: Entry) -> tuple[str, ...]:
         shown = entry.category.replace("_", " "), f"{entry.paper:.3f}"
-        return (*shown, yours(entry) if entry.command else "no code here") if own else shown
+        return (*shown, yours(entry)) if own else shown
 
     listed = [e for e in entries if e.category != "mean"]
     head = ("method", "category", "paper", *(["your records"] if own else []))

@@ -72,7 +72,7 @@ def _adaptor(name: str) -> Printed:
 def _few(shots: int) -> tuple[Row, ...]:
     paper = numbers("table7_few_shot", shots=shots)
     bare = f"{shots} shots, no adaptation"
-    # so that the bank forgets a part before it comes by again: no patch meets itself
+    # a bank below the epoch: only where two epochs meet can a patch still find itself
     short = {"adaptation__local_bank": 500, "adaptation__batch_size": 2}
     return (
         Row(f"{shots} shots", {}, paper, shots, bare),
