@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,12 +44,24 @@ def do(tables, parts: Parts, records: Path, **options) -> list:
     return list(reproduce(tables, FAST, parts, ["ring"], [0], records, **options))
 
 
+@pytest.fixture(scope="module")
+def run_once(parts, work) -> Path:
+    do(["table4"], parts, work / "records")
+    return work / "records"
+
+
+@pytest.fixture
+def records(run_once, tmp_path) -> Path:
+    """Table 4's records in a folder of the test's own: what it breaks there, no other test sees."""
+    return shutil.copytree(run_once, tmp_path / "records")
+
+
 def measured(records: Path, table: str, metric: str = "i_auroc") -> dict:
     return recorded.measured(TABLES[table], recorded.load(records).values(), FAST, metric)
 
 
-def test_a_table_runs_and_is_not_run_twice(parts: Parts, work: Path):
-    records = work / "records"
+def test_a_table_runs_and_is_not_run_twice(parts: Parts, tmp_path: Path):
+    records = tmp_path / "records"
     first = do(["table4"], parts, records)
     assert [r.get("error") for r in first] == [None] * 5
     for record in first:
@@ -65,20 +78,18 @@ def test_a_table_runs_and_is_not_run_twice(parts: Parts, work: Path):
     assert all(list(v) == [("ring", 0)] for v in values.values())
 
 
-def test_a_lost_record_alone_is_made_again_and_says_the_same(parts: Parts, work: Path):
-    records = work / "records"
-    do(["table4"], parts, records)
+def test_a_lost_record_alone_is_made_again_and_says_the_same(parts: Parts, records: Path):
     path = sorted(records.glob("*.json"))[2]
     before = json.loads(path.read_text())
     path.unlink()
-    (again,) = [*do(["table4"], parts, records), *do(["table5"], parts, records)]
+    (again,) = do(["table4"], parts, records)
     assert again["metrics"] == before["metrics"]
 
 
-def test_a_failed_run_is_recorded_and_tried_again(parts: Parts, work: Path, monkeypatch):
+def test_a_failed_run_is_recorded_and_tried_again(parts: Parts, tmp_path: Path, monkeypatch):
     rows = (Row("no adaptation", {"adaptation__steps": 0}), Row("one part", shots=1))
     monkeypatch.setitem(module.TABLES, "odd", rows)
-    records = work / "odd"
+    records = tmp_path / "odd"
     for expected in (2, 1):  # the good one is kept, the failed one tried again
         done = do(["odd"], parts, records)
         assert len(done) == expected
@@ -176,17 +187,15 @@ def test_a_row_that_cannot_run_here_is_skipped_and_said(parts: Parts, tmp_path: 
     assert "no method 'nail'; there are lsfa" in unknown["error"]
 
 
-def test_a_damaged_record_is_done_again(parts: Parts, work: Path):
-    records = work / "records"
-    do(["table4"], parts, records)
+def test_a_damaged_record_is_done_again(parts: Parts, records: Path):
     path = sorted(records.glob("*.json"))[0]
+    whole = json.loads(path.read_text())
     path.write_text(path.read_text()[:40])
-    assert len(do(["table4", "table5"], parts, records)) == 1
+    (again,) = do(["table4"], parts, records)
+    assert again["metrics"] == json.loads(path.read_text())["metrics"] == whole["metrics"]
 
 
-def test_records_gathered_say_the_same_as_the_folder(parts: Parts, work: Path):
-    records = work / "records"
-    do(["table4"], parts, records)
+def test_records_gathered_say_the_same_as_the_folder(records: Path):
     small = json.loads(recorded.gather(recorded.load(records).values()))
     assert small["machines"][0]["torch"]
     again = recorded.measured(TABLES["table4"], small["records"], FAST)
@@ -196,11 +205,10 @@ def test_records_gathered_say_the_same_as_the_folder(parts: Parts, work: Path):
         assert again[name] == pytest.approx(values, abs=6e-5)
 
 
-def test_two_processes_say_what_one_says(parts: Parts, work: Path):
-    records = work / "records"
-    do(["table4"], parts, records)
-    do(["table4"], parts, work / "two", engine=in_processes(2))
-    assert measured(work / "two", "table4", "aupro_30") == measured(records, "table4", "aupro_30")
+def test_two_processes_say_what_one_says(parts: Parts, records: Path, tmp_path: Path):
+    two = tmp_path / "two"
+    do(["table4"], parts, two, engine=in_processes(2))
+    assert measured(two, "table4", "aupro_30") == measured(records, "table4", "aupro_30")
 
 
 def killed_once(marker: Path) -> str:
@@ -217,20 +225,18 @@ def test_a_killed_process_is_told_and_costs_no_other_record(tmp_path: Path):
         list(engine([(killed_once, tmp_path / "mark"), (str, 1)]))
 
 
-def test_ray_goes_on_when_a_worker_is_killed(parts: Parts, work: Path, tmp_path: Path):
+def test_ray_goes_on_when_a_worker_is_killed(parts: Parts, records: Path, tmp_path: Path):
     ray = pytest.importorskip("ray")
-    records = work / "records"
-    do(["table4"], parts, records)
     ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
     try:
         engine = on_ray()
         answers = dict(engine([(killed_once, tmp_path / "mark"), (str, 1), (str, 2)]))
         assert answers == {0: "done", 1: "1", 2: "2"}
-        do(["table4"], parts, work / "ray", engine=engine)
+        do(["table4"], parts, tmp_path / "ray", engine=engine)
     finally:
         ray.shutdown()
-    assert measured(work / "ray", "table4") == measured(records, "table4")
+    assert measured(tmp_path / "ray", "table4") == measured(records, "table4")
 
 
 def test_ray_that_is_not_installed_is_named(monkeypatch):
