@@ -18,7 +18,7 @@ lint: install
 	$(BIN)/mypy
 
 units: install
-	$(BIN)/pytest tests --ignore=tests/test_book.py -n 2
+	$(BIN)/pytest tests --ignore=tests/book/test_pages.py -n 2
 
 # As on Colab: the wheel alone, in an empty folder; no file of this repository is in reach.
 notebooks: install
@@ -26,13 +26,13 @@ notebooks: install
 	$(BIN)/pytest --nbval-lax --nbval-current-env -p no:cacheprovider . && rm -rf $$scratch
 
 pages: book
-	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/test_book.py
+	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py
 
 refresh: install
-	$(BIN)/python data_scripts/refresh_notebooks.py
+	$(BIN)/python book/scripts/refresh_notebooks.py
 
 # The environment once; the wheel of the package anew whenever a file of it has changed.
-SOURCES := $(shell find lsfa_lite -type f -not -path '*/__pycache__/*' 2>/dev/null)
+SOURCES := $(shell find lsfa_lite book/lsfa_book -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
 install: $(VENV)/.package
 

@@ -1,7 +1,7 @@
 """Build the book: `python book/build.py`; the pages lie in _build/html.
 
 Three things that `jupyter-book build` alone would get wrong: its cache does not notice changes
-in lsfa_lite and would publish old numbers; a page may be missing although the build ended well;
+in the package and would publish old numbers; a page may be missing although the build ended well;
 the error of a failing cell hides in a report file.
 """
 
@@ -50,8 +50,8 @@ def fingerprint(files: list[Path]) -> str:
 
 def drop_stale_caches() -> None:
     """Outputs depend on the package; pages also on the tests that they name and on our scripts."""
-    package = list((ROOT / "lsfa_lite").rglob("*"))
-    frame = [*(ROOT / "tests").glob("*.py"), *(ROOT / "book" / "_ext").glob("*.py")]
+    package = [*(ROOT / "lsfa_lite").rglob("*"), *(ROOT / "book" / "lsfa_book").rglob("*")]
+    frame = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "book" / "_ext").glob("*.py")]
     for folder, files in ((".jupyter_cache", package), (".doctrees", package + frame)):
         mark, now = BUILD / f"{folder[1:]}.sha256", fingerprint(files)
         if not mark.is_file() or mark.read_text() != now:
@@ -61,10 +61,11 @@ def drop_stale_caches() -> None:
 
 
 def build() -> int:
+    paths = [str(ROOT), str(ROOT / "book"), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
-        "LSFA_BOOK": "1",  # lsfa_lite.plots draws for the book
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(":"),
+        "LSFA_BOOK": "1",  # lsfa_book.figures draws for the book
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     start = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"

@@ -24,8 +24,8 @@ from safetensors.torch import save_file
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from lsfa_book.pretraining import MaskedAutoencoder, reconstruction_loss
 from lsfa_lite.config import PointConfig
-from lsfa_lite.features.point_pretraining import MaskedAutoencoder, reconstruction_loss
 from lsfa_lite.features.points import PointMAE, to_unit_sphere
 from lsfa_lite.features.sampling import farthest_point_sampling, nearest_groups
 

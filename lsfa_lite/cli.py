@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from lsfa_lite import __version__, commands
 
@@ -29,18 +31,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"lsfa-lite {__version__}")
     sub = top.add_subparsers(required=True, metavar="COMMAND")
 
-    data = sub.add_parser("data", help="make the embedded data set, or convert Eyecandies")
-    data.add_argument("name", choices=["mini3d", "eyecandies"])
-    data.add_argument(
-        "paths", type=Path, nargs="+", help="mini3d OUT, or eyecandies SRC OUT: folder to be made"
-    )
-    data.add_argument("--seed", type=int, default=0)
-    data.add_argument(
-        "--nuisance", type=float, default=None, help="0 to 1: how much normal parts vary"
-    )
-    data.add_argument("--categories", nargs="+", default=None)
-    data.set_defaults(run=commands.data)
-
     clean = sub.add_parser("clean", help="remove the ground plane of a data set")
     clean.add_argument("src", type=Path)
     clean.add_argument("out", type=Path)
@@ -52,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("root", type=Path, help="data set in the layout of MVTec 3D-AD, cleaned")
     fit.add_argument("category")
     fit.add_argument("--out", type=Path, required=True, help="folder of the model")
-    _add_config(fit)
+    add_config(fit)
     fit.set_defaults(run=commands.fit)
 
     score = sub.add_parser("score", help="score scans with a fitted detector")
@@ -75,36 +65,23 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("path", type=Path)
     doctor.set_defaults(run=commands.doctor)
 
-    demo = sub.add_parser("demo", help="the whole way on the embedded data set")
-    demo.add_argument("--out", type=Path, default=None, help="keep the data here")
-    demo.add_argument("--seed", type=int, default=0)
-    demo.add_argument("--categories", nargs="+", default=None)
-    demo.add_argument("--json", type=Path, default=None, help="write the figures here as well")
-    _add_config(demo)
-    demo.set_defaults(run=commands.demo)
-
-    again = sub.add_parser("reproduce", help="run the paper's tables and figures")
-    again.add_argument(
-        "tables",
-        nargs="+",
-        metavar="TABLE",
-        help="table1 ... table9, fig5, fig6, open, earlier, eyecandies; or all",
-    )
-    again.add_argument("--out", type=Path, required=True, help="records, and the parts of mini3d")
-    again.add_argument("--data", type=Path, help="cleaned data in MVTec 3D-AD's layout; or mini3d")
-    again.add_argument("--categories", nargs="+", default=None)
-    again.add_argument("--seeds", type=int, default=3, help="how many: 0, 1, ...")
-    again.add_argument("--resume", action="store_true", help="keep the runs that are done")
-    again.add_argument("--engine", choices=["local", "ray"], default="local")
-    again.add_argument("--workers", type=int, default=1, help="local: processes")
-    again.add_argument("--address", default=None, help="ray: of a running cluster; else here")
-    again.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU per run")
-    _add_config(again)
-    again.set_defaults(run=commands.reproduce)
+    if book := the_book():
+        book.add_commands(sub, add_config)
     return top
 
 
-def _add_config(command: argparse.ArgumentParser) -> None:
+def the_book() -> Any:
+    """The book's own sub-commands (data, demo, reproduce); None where only the method is there."""
+    name = "lsfa_book.commands"
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            return None
+        raise
+
+
+def add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", choices=["lite", "paper"], default="lite")
     command.add_argument(
         "--set",

@@ -42,29 +42,6 @@ def check_device(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--device {name}: {reason}; use cpu, or a device of torch") from error
 
 
-def data(arguments: argparse.Namespace) -> None:
-    from lsfa_lite.data import eyecandies, mini3d
-
-    wanted = {"mini3d": 1, "eyecandies": 2}[arguments.name]
-    if len(arguments.paths) != wanted:
-        usage = "data mini3d OUT, or data eyecandies SRC OUT"
-        raise ValueError(f"{len(arguments.paths)} folders for {arguments.name}; expected {usage}")
-    if arguments.name == "eyecandies":
-        src, out = arguments.paths
-        names = arguments.categories or eyecandies.categories(src)
-        if not names:
-            raise ValueError(
-                f"{src}: no category; expected CandyCane/train/data/000_depth.png, ..."
-            )
-        for category in names:
-            eyecandies.convert(src, out, category, progress=True)
-        return
-    options = {} if arguments.nuisance is None else {"nuisance": arguments.nuisance}
-    config = mini3d.Mini3DConfig(seed=arguments.seed, **options)
-    categories = arguments.categories or mini3d.CATEGORIES
-    mini3d.write(arguments.paths[0], config, categories, progress=True)
-
-
 def clean(arguments: argparse.Namespace) -> None:
     import dataclasses
 
@@ -98,7 +75,7 @@ def fit(arguments: argparse.Namespace) -> None:
 def score(arguments: argparse.Namespace) -> None:
     from lsfa_lite.data.folder import Folder, Intrinsics
     from lsfa_lite.detector import LSFADetector, Scored
-    from lsfa_lite.reports import write_score_table, write_scores
+    from lsfa_lite.report import write_score_table, write_scores
 
     intrinsics = Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
     detector = LSFADetector.load(arguments.model, arguments.device)
@@ -119,7 +96,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from lsfa_lite.data.mvtec3d import MVTec3D
     from lsfa_lite.detector import LSFADetector
     from lsfa_lite.evaluation import evaluate
-    from lsfa_lite.reports import evaluation_table
+    from lsfa_lite.report import evaluation_table
 
     detector = LSFADetector.load(arguments.model, arguments.device)
     test = MVTec3D(arguments.root, arguments.category).test
@@ -133,24 +110,3 @@ def doctor(arguments: argparse.Namespace) -> int:
     report = examine(arguments.path)
     print(report)
     return 0 if report.ok else 1
-
-
-def demo(arguments: argparse.Namespace) -> None:
-    from lsfa_lite.data.files import written_beside
-    from lsfa_lite.data.mini3d import Mini3DConfig
-    from lsfa_lite.experiments.demo import demo
-    from lsfa_lite.reports import demo_table
-
-    config = config_of(arguments)
-    data = Mini3DConfig(seed=arguments.seed)
-    rows = list(demo(config, data, arguments.out, arguments.categories, arguments.device))
-    print(demo_table(rows))
-    if arguments.json:
-        with written_beside(arguments.json) as temporary:
-            temporary.write_text(json.dumps(rows, indent=2))
-
-
-def reproduce(arguments: argparse.Namespace) -> int:
-    from lsfa_lite.commands_reproduce import reproduce
-
-    return reproduce(arguments, config_of(arguments))

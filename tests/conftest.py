@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["LSFA_CACHE"] = tempfile.mkdtemp(prefix="lsfa-test-cache-")
@@ -12,12 +13,16 @@ os.environ["LSFA_CACHE"] = tempfile.mkdtemp(prefix="lsfa-test-cache-")
 import pytest
 import torch
 
+from lsfa_book.mini3d import Mini3DConfig, make_sample
 from lsfa_lite.config import LITE, Config
 from lsfa_lite.data.background import remove_background
-from lsfa_lite.data.mini3d import Mini3DConfig, make_sample
 from lsfa_lite.data.sample import Sample
 
 torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parents[1]  # of the repository
+# six scans of real sensors, for checks on a machine that has them
+SCANS = Path(os.environ.get("LSFA_REAL_SCANS", ROOT.parent / "shared/real_scans"))
 
 # LITE at half the resolution, with a short training
 QUICK = LITE.change(

@@ -13,8 +13,8 @@ import pytest
 import tifffile
 from conftest import SMALL
 
+from lsfa_book import mini3d
 from lsfa_lite.cli import main
-from lsfa_lite.data import mini3d
 from lsfa_lite.data.files import read_rgb
 
 QUICK = [
@@ -111,7 +111,7 @@ def test_an_existing_model_is_not_overwritten(cleaned, model, capsys):
 
 @pytest.mark.slow
 def test_demo_prints_what_it_promises(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lsfa_lite.data.mini3d.Mini3DConfig", lambda seed: SMALL)
+    monkeypatch.setattr("lsfa_book.mini3d.Mini3DConfig", lambda seed: SMALL)
     out = tmp_path / "figures.json"
     assert main(["demo", "--categories", "ring", "handle", "--json", str(out), *QUICK]) == 0
     text = capsys.readouterr().out

@@ -4,61 +4,129 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "lsfa_lite"
-ROOMS = [
+import lsfa_lite
+
+# Each house from the first room to the last. A room is a module or a folder; a module that belongs
+# to another one's room stands behind a colon.
+METHOD = [
     "config",
     "data",
     "features",
     "adaptation",
     "scoring",
-    "detector",
+    "detector: model_folder",
     "evaluation",
-    "experiments",
-    "plots",
-    "exercises",
-    "reports",
+    "report",
     "commands",
     "cli",
 ]
-SAME = {
-    "model_folder": "detector",  # a detector on disk
-    "commands_reproduce": "commands",  # the largest of them
-}
+BOOK = [
+    "records",  # data, and nothing but data
+    "mini3d",
+    "workshop",
+    "literature",
+    "pretraining",
+    "figures",
+    "baselines",
+    "demo",
+    "studies",
+    "ledger",
+    "costs: counts devices",
+    "chapters: checking",
+    "tables",
+    "reproduce",
+    "commands",
+]
+HOUSES = {"lsfa_lite": (ROOT / "lsfa_lite", METHOD), "lsfa_book": (ROOT / "book/lsfa_book", BOOK)}
+DOOR = ("lsfa_lite.cli", "lsfa_book.commands")  # the one command offers the book's sub-commands
 
 
-def room(parts: tuple[str, ...]) -> str:
-    return SAME.get(parts[0], parts[0])
+def place(module: str) -> tuple[int, int]:
+    """House and room of a dotted module: an arrow may lead to an equal or a smaller place."""
+    house, room, *_ = [*module.split("."), ""]
+    number = list(HOUSES).index(house)
+    if not room or room == "__version__":
+        return number, 0
+    room = lsfa_lite._HOME.get(room, room).split(".")[0]  # `from lsfa_lite import LITE`
+    for index, entry in enumerate(HOUSES[house][1]):
+        if room in re.findall(r"\w+", entry):
+            return number, index
+    raise AssertionError(f"{module} is in no room: add it to tests/test_structure.py")
 
 
-def imports(path: Path):
-    """The lsfa_lite modules that a file imports, those for type checkers left out."""
-    tree = ast.parse(path.read_text())
+def modules() -> Iterator[tuple[str, Path]]:
+    for house, (folder, _) in HOUSES.items():
+        for path in sorted(folder.rglob("*.py")):
+            yield ".".join([house, *path.relative_to(folder).with_suffix("").parts]), path
+
+
+def arrows(tree: ast.AST) -> Iterator[str]:
+    """Everything of the two houses that a file names: imports of any kind, at any depth, and
+    strings that spell a module, as `import_module` and monkeypatching take them.
+    """
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            node.body = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lsfa_lite."):
-            yield tuple(node.module.split(".")[1:])
-        elif isinstance(node, ast.ImportFrom) and node.module == "lsfa_lite":
-            yield from ((name.name,) for name in node.names if name.name in [*ROOMS, *SAME])
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "absolute imports only: they can be read anywhere"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"^lsfa_(?:lite|book)[\w.]*", node.value)
+        elif isinstance(node, ast.JoinedStr):  # f"lsfa_book.chapters.{name}"
+            first = node.values[0] if node.values else None
+            if isinstance(first, ast.Constant):
+                yield from re.findall(r"^lsfa_(?:lite|book)[\w.]*", first.value)
+
+
+def own(names: Iterator[str]) -> set[str]:
+    return {name.rstrip(".") for name in names if re.match(r"lsfa_(lite|book)(\.|$)", name)}
+
+
+def is_module(name: str) -> bool:
+    house, *rest = name.split(".")
+    path = HOUSES[house][0].joinpath(*rest)
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def test_arrows_go_to_earlier_rooms_only():
     wrong = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        here = room(path.relative_to(PACKAGE).with_suffix("").parts)
-        if here == "__init__":
-            continue
-        for there in imports(path):
-            if ROOMS.index(room(there)) > ROOMS.index(here):
-                wrong.append(f"{path.relative_to(ROOT)} imports {'.'.join(there)}")
+    for name, path in modules():
+        if path.name == "__init__.py" and path.parent == HOUSES[name.split(".")[0]][0]:
+            continue  # the front door names what lies behind it
+        for there in own(arrows(ast.parse(path.read_text()))):
+            if place(there) > place(name) and (name, there) != DOOR:
+                wrong.append(f"{name} -> {there}")
     assert wrong == []
+
+
+def test_the_method_names_the_book_at_one_door_only():
+    """The text itself is searched: whatever way of importing there is, it would have to say it."""
+    naming = [name for name, path in modules() if "lsfa_book" in path.read_text()]
+    assert [name for name in naming if name.startswith("lsfa_lite.")] == [DOOR[0]]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from lsfa_book.studies import records",
+        "import lsfa_book",
+        "def f():\n    from lsfa_book import demo",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lsfa_book import demo",
+        "import_module('lsfa_book.demo')",
+        "import_module(f'lsfa_book.{name}')",
+    ],
+)
+def test_an_arrow_to_the_book_is_seen_however_it_is_drawn(line):
+    (there,) = {name.split(".")[0] for name in own(arrows(ast.parse(line)))}
+    assert there == "lsfa_book"
+    assert place("lsfa_book") > place("lsfa_lite.cli")
 
 
 def test_conda_installs_what_make_installs():
@@ -83,4 +151,18 @@ def test_every_make_command_that_is_named_exists():
 
 @pytest.mark.parametrize("word", ["TODO", "FIXME", "NotImplementedError"])
 def test_nothing_is_left_unfinished(word):
-    assert not [p for p in PACKAGE.rglob("*.py") if word in p.read_text()]
+    assert not [path for _, path in modules() if word in path.read_text()]
+
+
+def test_every_notebook_has_its_module_and_every_module_its_notebook():
+    notebooks = {path.stem.replace("-", "_") for path in (ROOT / "book").glob("*.ipynb")}
+    chapters = {path.stem for path in (ROOT / "book/lsfa_book/chapters").glob("*.py")}
+    assert chapters - {"__init__"} == notebooks
+
+
+def test_tests_lie_in_the_room_that_they_test():
+    """tests/<room>/ for a room of the method, tests/book/ for the book."""
+    rooms = {re.findall(r"\w+", entry)[0] for entry in METHOD}
+    folders = {p.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("test_*.py")}
+    beside = {name for name in folders if not name.endswith(".py")} - rooms
+    assert beside == {"book", "data_scripts"}

@@ -16,8 +16,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from lsfa_lite.experiments.ledger import Entry, Measured, claims, ledger
-from lsfa_lite.reports import METRICS
+from lsfa_book.ledger import Entry, Measured, claims, ledger
+from lsfa_lite.report import METRICS
 
 
 def own_records() -> Path | None:

@@ -66,7 +66,8 @@ def trace(root: Path) -> tuple[dict[str, list[Hit]], dict[str, list[Hit]]]:
     """Repository -> (label -> functions in lsfa_lite, label -> tests in tests)."""
     code: dict[str, list[Hit]] = {}
     tests: dict[str, list[Hit]] = {}
-    for folder, labels_of, found in (("lsfa_lite", implemented, code), ("tests", checked, tests)):
+    places = (("lsfa_lite", implemented, code), ("tests", checked, tests))
+    for folder, labels_of, found in places:
         for path, node in definitions(root / folder):
             hit = Hit(path.relative_to(root).as_posix(), node.name, node.lineno)
             for label in labels_of(node):

@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from lsfa_lite.plots.renderer import BookRenderer
+from lsfa_book.figures.renderer import BookRenderer
 
 
 class Interactive(SphinxDirective):

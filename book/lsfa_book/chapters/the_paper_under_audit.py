@@ -1,0 +1,84 @@
+"""Chapter "The paper under audit"."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lsfa_book.checking import Exercise
+
+
+def wrong_means(values: np.ndarray, printed: np.ndarray) -> np.ndarray:
+    """Rows of a table whose printed mean no rounding to three decimals explains.
+
+    values (R, C), printed (R,) -> (R,) bool.
+    """
+    return np.abs(values.mean(axis=1) - printed) > 0.0005 + 1e-9
+
+
+def best_time(spread: np.ndarray) -> float:
+    """When exp(-2 t c) comes nearest to a constant over c, in logarithms and up to a factor.
+
+    spread (D,) > 0 the eigenvalues c of the neighbour differences, not all equal.
+    """
+    centred = spread - spread.mean()
+    return float((centred * np.log(spread)).sum() / (2 * (centred**2).sum()))
+
+
+def uncentred(spread: np.ndarray) -> float:
+    return float((spread * np.log(spread)).sum() / (2 * (spread**2).sum()))
+
+
+def by_the_ends(spread: np.ndarray) -> float:
+    low, high = spread.min(), spread.max()
+    return float(np.log(high / low) / (2 * (high - low)))
+
+
+RNG = np.random.default_rng(0)
+VALUES = RNG.uniform(0.4, 1.0, (8, 10)).round(3)
+PRINTED = VALUES.mean(axis=1).round(3)
+# a slip upwards, one downwards, a mean cut off instead of rounded; the others are right
+SLIPS = np.array([0, 0.005, 0, -0.004, 0, 0, 0, 0])
+CUT = np.floor(VALUES.mean(axis=1) * 1000 + 1e-9) / 1000
+CLAIMED = np.where(np.arange(8) >= 6, CUT, PRINTED + SLIPS)
+
+EXERCISES = {
+    "wrong_means": Exercise(
+        cases=((VALUES, CLAIMED), (VALUES[:3, :4], VALUES[:3, :4].mean(axis=1).round(3))),
+        solution=wrong_means,
+        mistakes={
+            "a mean of values with three decimals has more than three; allow half a unit of the "
+            "last one.": lambda v, p: np.abs(v.mean(axis=1) - p) > 1e-9,
+            "a whole unit is too generous: rounding moves a number by half a unit at most.": (
+                lambda v, p: np.abs(v.mean(axis=1) - p) > 0.001 + 1e-9
+            ),
+            "slips go both ways: take the absolute difference.": (
+                lambda v, p: p - v.mean(axis=1) > 0.0005 + 1e-9
+            ),
+            "this marks the rows that are right.": (
+                lambda v, p: np.abs(v.mean(axis=1) - p) <= 0.0005 + 1e-9
+            ),
+            "these are medians; the table prints means.": (
+                lambda v, p: np.abs(np.median(v, axis=1) - p) > 0.0005 + 1e-9
+            ),
+        },
+    ),
+    "best_time": Exercise(
+        cases=(
+            (np.array([2.0, 1.0]),),
+            (np.array([3.0, 1.0, 0.5, 0.1]),),
+            (RNG.uniform(0.1, 4.0, 20),),
+        ),
+        solution=best_time,
+        mistakes={
+            "W shrinks by exp(-tc), but squared lengths by exp(-2tc): half of that.": (
+                lambda c: 2 * best_time(c)
+            ),
+            "a common factor is free, so take the mean away from c first.": uncentred,
+            "this flattens the two ends and forgets the directions between them.": by_the_ends,
+            "natural logarithms, please.": lambda c: best_time(c) / np.log(10),
+            "the sign is wrong: the walk goes towards smaller lengths, t is positive.": (
+                lambda c: -best_time(c)
+            ),
+        },
+    ),
+}

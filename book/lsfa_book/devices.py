@@ -1,0 +1,108 @@
+"""How fast a machine is: three GPUs by their data sheets, this machine by running something."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lsfa_book.mini3d import Mini3DConfig, make_sample
+from lsfa_lite.config import BackgroundConfig, PointConfig
+from lsfa_lite.data.background import remove_background
+from lsfa_lite.data.sample import valid_pixels
+from lsfa_lite.features.extract import square_pixels
+from lsfa_lite.features.fpfh import fpfh
+from lsfa_lite.scoring.metrics import aupro, pixel_auroc
+
+UTILISATION = 0.5  # assumed share of the data sheet's rates that large float32 work reaches
+LAUNCH = 1e-5  # assumed seconds that a GPU takes to start one operation, however small
+
+
+@dataclass(frozen=True)
+class Device:
+    """flops and bandwidth per second, memory in bytes, and where the numbers come from."""
+
+    name: str
+    flops: float
+    bandwidth: float
+    memory: float
+    source: str
+    utilisation: float = UTILISATION
+    launch: float = LAUNCH
+
+    def seconds(self, flops: float, traffic: float = 0.0, launches: float = 0.0) -> float:
+        """The slower of computing and of moving `traffic` bytes, and what starting takes."""
+        compute = flops / (self.flops * self.utilisation)
+        move = traffic / (self.bandwidth * self.utilisation)
+        return max(compute, move) + launches * self.launch
+
+
+# Peak float32 outside the tensor cores, as printed by the vendor.
+DEVICES = {
+    "T4": Device("T4", 8.1e12, 320e9, 16e9, "NVIDIA T4 Tensor Core GPU, data sheet"),
+    "A100": Device(
+        "A100", 19.5e12, 2039e9, 80e9, "NVIDIA A100 Tensor Core GPU, data sheet (SXM, 80 GB)"
+    ),
+    "H100": Device("H100", 67e12, 3350e9, 80e9, "NVIDIA H100 Tensor Core GPU, data sheet (SXM)"),
+}
+
+
+def measure_cpu() -> Device:
+    """This machine with the threads that torch has: a matrix product, a long read, small steps."""
+    square, long = torch.rand(1024, 1024), torch.rand(200_000, 128)
+    column, small = torch.rand(128), torch.rand(100)
+    return Device(
+        f"this CPU, {torch.get_num_threads()} threads",
+        2 * 1024**3 / best(lambda: square @ square),
+        4 * long.numel() / best(lambda: long @ column),
+        float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
+        "measured",
+        utilisation=1.0,
+        launch=best(lambda: [small.argmax() for _ in range(100)]) / 100,
+    )
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the CPU does beside any GPU, in seconds per pixel."""
+
+    clean: float  # background removal, one process; per pixel of the raw scan
+    fpfh: float  # FPFH; per pixel of the part, at the size that the networks see
+    metrics: float  # one pass of pixel AUROC and two AUPRO; per pixel of the padded test scans
+
+
+def measure_host() -> Host:
+    """From one scan of mini3d and eight small maps: a few seconds of this machine."""
+    scan = make_sample("ring", "test/hole", 0, Mini3DConfig())
+    assert scan.mask is not None
+    noise = np.random.default_rng(0).random((8, *scan.shape), dtype=np.float32)
+    maps = [np.where(scan.valid, one, np.float32(0)) for one in noise]
+    masks = [scan.mask] * len(maps)
+    background, points = BackgroundConfig(), PointConfig()
+    clean = best(lambda: remove_background(scan, background))
+    cloud = square_pixels(remove_background(scan, background), 224)[1]
+    assert cloud is not None
+    part = cloud[valid_pixels(cloud)]  # (P, 3)
+    describe = best(lambda: fpfh(part, points.fpfh_radius, points.fpfh_neighbours))
+
+    def measure() -> None:
+        pixel_auroc(maps, masks)
+        aupro(maps, masks, 0.3)
+        aupro(maps, masks, 0.01)
+
+    return Host(clean / scan.mask.size, describe / len(part), best(measure) / noise.size)
+
+
+def best(work: Callable[[], object], times: int = 2) -> float:
+    """Seconds of the fastest of some calls, after one to warm up."""
+    work()
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return min(taken)

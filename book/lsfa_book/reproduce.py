@@ -1,0 +1,104 @@
+"""`lsfa-lite reproduce`: from its arguments to runs, and from their records to printed tables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lsfa_book import mini3d
+from lsfa_book.studies import records
+from lsfa_book.studies.engines import Engine, in_processes, on_ray
+from lsfa_book.studies.fig5 import compare, verdicts
+from lsfa_book.studies.records import Record
+from lsfa_book.studies.reproduce import Parts
+from lsfa_book.studies.reproduce import reproduce as runs
+from lsfa_book.studies.tables import ON_MINI3D, TABLES
+from lsfa_book.tables import category_table, reproduction_table
+from lsfa_lite.config import Config
+from lsfa_lite.data import mvtec3d
+from lsfa_lite.data.files import written_beside
+from lsfa_lite.report import METRICS
+
+
+def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
+    """Do the runs that are not done yet and print the tables; 1 if a run failed."""
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds {arguments.seeds}: how many; at least 1 is needed")
+    wanted, categories = _tables(arguments), _categories(arguments)
+    tables = [name for name in wanted if name != "fig5"]
+    made = None if arguments.data else mini3d.Mini3DConfig()
+    parts = Parts(arguments.data or arguments.out / "data", made)
+    seeds, engine = range(arguments.seeds), _engine(arguments)
+    folder, failed = _records_folder(arguments.out, arguments.resume), 0
+    where = preset, parts, categories, seeds, folder, arguments.device, engine
+    for record in runs(tables, *where, progress=True):
+        if problem := record.get("error") or record.get("skipped"):
+            failed += "error" in record
+            print(f"{record['category']}, seed {record['seed']}: {problem}", file=sys.stderr)
+    here = [r for r in records.load(folder).values() if r["data"] == parts.name]
+    for table in tables:
+        _print_table(table, here, preset)
+    if "fig5" in wanted:
+        _fig5(arguments.out / "fig5", preset, parts, categories, arguments.device)
+    print("paper: its numbers on MVTec 3D-AD, not to be compared with other data")
+    return 1 if failed else 0
+
+
+def _tables(arguments: argparse.Namespace) -> list[str]:
+    if unknown := sorted(set(arguments.tables) - {*TABLES, "fig5", "all"}):
+        raise ValueError(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}, fig5, all")
+    if "all" in arguments.tables:
+        return [*(TABLES if arguments.data else ON_MINI3D), "fig5"]
+    return list(arguments.tables)
+
+
+def _categories(arguments: argparse.Namespace) -> list[str]:
+    """Those asked for, else all; ValueError before any run if one is not there."""
+    known = mvtec3d.categories(arguments.data) if arguments.data else list(mini3d.CATEGORIES)
+    where, wanted = arguments.data or "mini3d", arguments.categories or known
+    if not known:
+        raise ValueError(f"{where}: no category; expected folders with train/good/rgb, .../xyz")
+    if unknown := sorted(set(wanted) - set(known)):
+        raise ValueError(f"{where}: no category {unknown[0]!r}; there are {', '.join(known)}")
+    return list(wanted)
+
+
+def _records_folder(out: Path, resume: bool) -> Path:
+    """Made before the first run, so that no run is done for nothing."""
+    folder = out / "records"
+    if folder.is_dir() and not resume:
+        raise FileExistsError(f"{folder} is there: go on with --resume, or name another --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(f"--out {out}: {folder} cannot be made: {reason}; name another") from error
+    return folder
+
+
+def _engine(arguments: argparse.Namespace) -> Engine:
+    if arguments.workers < 1:
+        raise ValueError(f"--workers {arguments.workers}: at least one process is needed")
+    if arguments.engine == "ray":
+        return on_ray(arguments.address, arguments.gpus)
+    return in_processes(arguments.workers)
+
+
+def _print_table(name: str, here: list[Record], preset: Config) -> None:
+    rows = TABLES[name]
+    found = {metric: records.measured(rows, here, preset, metric) for metric in METRICS}
+    print(reproduction_table(name, rows, found), end="\n\n")
+    if name in ("table1", "table2"):
+        metric = {"table1": "i_auroc", "table2": "aupro_30"}[name]
+        title = f"{name}, {METRICS[metric]}"
+        print(category_table(title, rows, found[metric]), end="\n\n")
+
+
+def _fig5(folder: Path, preset: Config, parts: Parts, categories: list[str], device: str) -> None:
+    for category in categories:
+        for defect, example in compare(preset, parts.category(category, preset.seed), device):
+            path = folder / f"{category}-{defect}.png"
+            with written_beside(path) as temporary:
+                verdicts(example).savefig(temporary, format="png", dpi=150)
+            print(path)

@@ -1,0 +1,172 @@
+"""Tables 8 and 9: no adaptors, the backbones themselves are trained with LSFA's losses (4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.optim import AdamW
+from tqdm.auto import tqdm, trange
+
+from lsfa_lite.adaptation.batches import Batch, check, draw
+from lsfa_lite.adaptation.diagnostics import warn_of_collapse
+from lsfa_lite.adaptation.train import Adaptation, iterate, start
+from lsfa_lite.adaptation.trainable import (
+    WHAT,
+    FineTuneConfig,
+    check_name,
+    make_trainable,
+    orthogonality,
+    trainable,
+)
+from lsfa_lite.adaptation.views import Networks, View, describe, look
+from lsfa_lite.config import AdaptationConfig, Config, Modality
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
+
+__all__ = ["WHAT", "FineTuneConfig", "FineTuned", "fine_tune", "parameters", "trainable"]
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What fine-tuning leaves.
+
+    extractor  with the trained networks, frozen again, and without a cache
+    features   what it says of the training parts' foreground; rows of background are 0
+    history    one record per step, as `adaptation.train` keeps them
+    """
+
+    extractor: FeatureExtractor
+    features: PatchFeatures
+    history: list[dict[str, float]]
+
+
+def fine_tune(
+    what: str,
+    config: Config,
+    train: Sequence[Sample],
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+    settings: FineTuneConfig | None = None,
+) -> FineTuned:
+    """Algorithm 1 with the networks in the place of the adaptors (section 4.5).
+
+    Losses, banks, heads and the order of the parts are those of `adaptation.train`; its input
+    transform is fitted before the training and stays. Both networks are trained together. Weights
+    of BatchNorm are trained where `what` names them, its statistics stay those of pretraining: a
+    part is scored alone, and the few parts of a batch would replace them by their own.
+
+    Raises ValueError for an unknown `what`, for a point network without weights (FPFH), and for a
+    loss that is not finite.
+    """
+    settings = settings or FineTuneConfig()
+    check_request(what, config)
+    # the networks as they were, as in any run without adaptation: only these may use the cache
+    frozen = FeatureExtractor(config.features, device, config.seed)
+    before = frozen.stack(train, config.modalities, progress)
+    check(before.features, before.foreground)
+    extractor = FeatureExtractor(replace(config.features, cache=False), device, config.seed)
+    networks = networks_of(extractor, before.features)
+    low_rank = make_all_trainable(what, networks, settings, config.seed)
+    masks = zip(tqdm(train, "views", disable=not progress), before.foreground, strict=True)
+    views = [look(networks, part, mask, config.features, device) for part, mask in masks]
+    adaptation = start(before.features, before.foreground, plan(config, settings), config.seed)
+    adaptation.add_module("networks", nn.ModuleDict(networks))  # their weights are its weights
+    train_networks(
+        adaptation.to(device), networks, low_rank, views, settings, config.seed, progress
+    )
+    for model in low_rank:
+        model.merge_and_unload()
+    adaptation.requires_grad_(False)
+    after = {m: torch.zeros_like(f) for m, f in before.features.items()}  # S N D
+    for m, network in networks.items():
+        after[m][before.foreground] = torch.cat([describe(network, v[m]).cpu() for v in views])
+    return FineTuned(extractor, PatchFeatures(after, before.foreground), adaptation.history)
+
+
+def parameters(
+    what: str, config: Config, settings: FineTuneConfig | None = None
+) -> dict[Modality, int]:
+    """How many parameters of each backbone `what` trains (the heads H are not counted)."""
+    check_request(what, config)
+    networks = networks_of(FeatureExtractor(config.features, seed=config.seed), config.modalities)
+    make_all_trainable(what, networks, settings or FineTuneConfig(), config.seed)
+    return {m: trainable(network) for m, network in networks.items()}
+
+
+def check_request(what: str, config: Config) -> None:
+    check_name(what)
+    if "3d" in config.modalities and config.features.points.backbone == "fpfh":
+        raise ValueError(
+            "FPFH has no weights to train: config.change(features__points__backbone='point_mae')"
+        )
+
+
+def plan(config: Config, settings: FineTuneConfig) -> AdaptationConfig:
+    """Losses, banks and input of the config, no adaptor, the settings' optimisation."""
+    return replace(
+        config.adaptation,
+        adaptor="identity",
+        steps=settings.steps,
+        batch_size=settings.batch_size,
+        lr=settings.lr,
+    )
+
+
+def make_all_trainable(
+    what: str, networks: Networks, settings: FineTuneConfig, seed: int
+) -> list[Any]:
+    """All networks are changed in place; -> peft's models around them, if there are any."""
+    models = [make_trainable(what, network, settings, seed) for network in networks.values()]
+    return [model for model in models if model is not None]
+
+
+def networks_of(extractor: FeatureExtractor, modalities: Iterable[Modality]) -> Networks:
+    """The extractor's own networks, not copies."""
+    networks = {m: extractor.network(m) for m in modalities}
+    return {m: network for m, network in networks.items() if network is not None}
+
+
+def see(networks: Networks, views: list[dict[Modality, View]], recompute: bool) -> Batch:
+    """A batch as `adaptation.batches.pack` leaves it, of features that carry a gradient."""
+    described = {m: [describe(net, v[m], recompute) for v in views] for m, net in networks.items()}
+    features = {m: pad_sequence(rows, batch_first=True) for m, rows in described.items()}  # B N' D
+    rows = next(iter(described.values()))
+    foreground = pad_sequence([x.new_ones(len(x), dtype=torch.bool) for x in rows], True)  # B N'
+    return Batch(features, foreground, foreground.flatten().nonzero()[:, 0])
+
+
+def train_networks(
+    adaptation: Adaptation,
+    networks: Networks,
+    low_rank: list[Any],
+    views: list[dict[Modality, View]],
+    settings: FineTuneConfig,
+    seed: int,
+    progress: bool,
+) -> None:
+    """The loop of Algorithm 1; a record of each step goes into adaptation.history."""
+    config = adaptation.config
+    chosen = [p for p in adaptation.parameters() if p.requires_grad]
+    optimiser = AdamW(chosen, lr=config.lr, weight_decay=config.weight_decay)
+    pruned = [model for model in low_rank if hasattr(model, "update_and_allocate")]  # AdaLoRA's
+
+    def regularise(*_: Any) -> None:  # adds its gradient to that of Eq. 9
+        for model in pruned:
+            (settings.orthogonality * orthogonality(model)).backward()
+
+    optimiser.register_step_pre_hook(regularise)
+    numbers = {"part": torch.arange(len(views))[:, None]}  # S 1, for draw to shuffle
+    every = torch.ones(len(views), 1, dtype=torch.bool)
+    for step in trange(config.steps, desc="fine-tune", disable=not progress):
+        drawn = draw(numbers, every, step, config.batch_size, seed, "cpu").features["part"]
+        batch = see(networks, [views[int(number)] for number in drawn], settings.recompute)
+        adaptation.history.append(iterate(adaptation, optimiser, batch, step, seed))
+        warn_of_collapse(adaptation.history)
+        for model in pruned:
+            if adaptation.history[-1]["gradient_norm"] > 0:  # one modality's first step has no loss
+                model.update_and_allocate(step + 1)

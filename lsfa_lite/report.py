@@ -1,0 +1,97 @@
+"""Results as text and files, for people and for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from lsfa_lite.data.files import write_png, write_tiff, written_beside
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.detector import Scored
+from lsfa_lite.evaluation import Table
+
+METRICS = {
+    "i_auroc": "I-AUROC",
+    "p_auroc": "P-AUROC",
+    "aupro_30": "AUPRO@30%",
+    "aupro_1": "AUPRO@1%",
+}
+
+
+def evaluation_table(table: Table) -> str:
+    """One evaluation: the fused score, each modality alone, each defect."""
+    lines = [("", *METRICS.values()), _line("fused", table["all"])]
+    lines += [_line(f"{m} alone", values) for m, values in table["modalities"].items()]
+    lines += [_line(f"defect {d}", values) for d, values in table["defects"].items()]
+    text = align(lines)
+    return (
+        f"{text}\n{table['samples']} test samples; at the threshold from validation "
+        f"{table['false_alarms']:.1%} of the good parts are called anomalous "
+        f"and {table['misses']:.1%} of the defective ones are missed"
+    )
+
+
+def _line(name: str, values: dict[str, float]) -> tuple[str, ...]:
+    return (name, *(f"{values[m]:.3f}" for m in METRICS))
+
+
+def align(lines: list[tuple[str, ...]]) -> str:
+    """Columns of equal width."""
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+# "inferno" at six even steps (matplotlib's, CC0): black is normal, yellow anomalous
+HEAT = np.array(
+    [
+        [0.00, 0.00, 0.01],
+        [0.26, 0.04, 0.41],
+        [0.58, 0.15, 0.40],
+        [0.87, 0.32, 0.23],
+        [0.99, 0.65, 0.04],
+        [0.99, 1.00, 0.64],
+    ]
+)
+
+
+def overlay(picture: np.ndarray, anomaly: np.ndarray, threshold: float) -> np.ndarray:
+    """Picture (H, W, 3) in 0..1 under its anomaly map (H, W) -> (H, W, 3) float32 in 0..1.
+
+    The higher the score, the more of the map's colour and the less of the picture: nothing at half
+    the threshold, all at one and a half.
+    """
+    share = np.clip(anomaly / max(threshold, 1e-12) - 0.5, 0, 1)  # (H, W)
+    steps = np.linspace(0, 1, len(HEAT))
+    colour = np.stack([np.interp(share, steps, HEAT[:, i]) for i in range(3)], axis=-1)
+    most = 0.8 * share[..., None]  # (H, W, 1)
+    return ((1 - most) * picture + most * colour).astype(np.float32)
+
+
+def write_scores(folder: Path, sample: Sample, scored: Scored, name: str) -> None:
+    """name.tiff, the anomaly map (H, W) float32, and name.png, the map over the picture.
+
+    In the picture half the colour is the threshold that good parts stay below.
+    """
+    write_tiff(folder / f"{name}.tiff", scored.anomaly_map)
+    picture = sample.colour
+    if picture is None:
+        assert sample.xyz is not None
+        picture = np.repeat(sample.foreground[..., None], 3, axis=-1) * np.float32(0.5)
+    mixed = overlay(picture, scored.anomaly_map, scored.map_threshold)
+    write_png(folder / f"{name}.png", np.rint(mixed * 255).astype(np.uint8))
+
+
+def write_score_table(path: Path, rows: list[tuple[str, Scored]]) -> None:
+    """scores.csv: one line per sample."""
+    with written_beside(path) as temporary, temporary.open("w", newline="") as file:
+        table = csv.writer(file)
+        modalities = list(rows[0][1].modality_scores) if rows else []
+        table.writerow(["name", "image_score", "threshold", "is_anomalous", *modalities, "path"])
+        for name, s in rows:
+            alone = [s.modality_scores.get(m, np.nan) for m in modalities]
+            table.writerow([name, s.image_score, s.threshold, s.is_anomalous, *alone, s.path])

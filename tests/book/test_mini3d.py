@@ -1,0 +1,213 @@
+"""The embedded set: layout, determinism, geometry, masks, the nuisance dial, bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from scipy import ndimage
+
+from lsfa_book.mini3d import CATEGORIES, DEFECTS, Mini3DConfig, make_sample, write
+from lsfa_book.mini3d.shapes import VIEW
+
+SMALL = Mini3DConfig(size=64, train=2, validation=1, test_good=1, test_per_defect=1)
+FULL = Mini3DConfig()
+FLAWED = [(c, d) for c in CATEGORIES for d in DEFECTS[c]]
+
+
+def digest(root: Path) -> dict[str, str]:
+    files = sorted(p for p in root.rglob("*") if p.is_file())
+    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def heights(xyz: np.ndarray) -> np.ndarray:
+    """Height in mm above the plane fitted to the border strip; NaN where nothing was seen."""
+    seen = xyz[..., 2] > 0
+    strip = np.ones_like(seen)
+    strip[10:-10, 10:-10] = False
+    points = xyz[strip & seen].astype(np.float64)
+    middle = points.mean(axis=0)
+    normal = np.linalg.svd(points - middle, full_matrices=False)[2][2]
+    normal *= -np.sign(normal[2])  # towards the camera
+    return np.where(seen, 1e3 * ((xyz - middle) @ normal), np.nan)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("mini3d") / "set", SMALL, ("ring", "bracket"))
+
+
+def test_layout_is_that_of_mvtec_3d_ad(written: Path) -> None:
+    assert sorted(p.name for p in written.iterdir()) == ["bracket", "ring"]
+    folders = ["train/good", "validation/good", *(f"test/{d}" for d in ("good", *DEFECTS["ring"]))]
+    for folder in folders:
+        for kind, name in (("rgb", "000.png"), ("xyz", "000.tiff"), ("gt", "000.png")):
+            assert (written / "ring" / folder / kind / name).is_file(), (folder, kind)
+    assert len(list((written / "ring").rglob("*.tiff"))) == 2 + 1 + 1 + 4
+    xyz = tifffile.imread(written / "ring/train/good/xyz/001.tiff")
+    assert xyz.shape == (64, 64, 3)
+    assert xyz.dtype == np.float32
+
+
+def test_ground_truth_holds_one_class_id_per_defect(written: Path) -> None:
+    for number, defect in enumerate(DEFECTS["bracket"]):
+        gt = np.asarray(Image.open(written / "bracket/test" / defect / "gt/000.png"))
+        assert gt.ndim == 2
+        assert set(np.unique(gt)) == {0, 255 - number}
+    assert not np.asarray(Image.open(written / "bracket/test/good/gt/000.png")).any()
+
+
+def test_same_seed_same_bytes_and_another_seed_others(written: Path, tmp_path: Path) -> None:
+    again = write(tmp_path / "again", SMALL, ("ring",))
+    first = {k: v for k, v in digest(written).items() if k.startswith("ring")}
+    assert digest(again) == first
+    other = digest(write(tmp_path / "other", dataclasses.replace(SMALL, seed=1), ("ring",)))
+    assert other.keys() == first.keys()
+    scans = [k for k in first if "/gt/" not in k]
+    assert not any(other[k] == first[k] for k in scans)
+
+
+def test_a_sample_does_not_depend_on_counts_and_differs_from_its_neighbours() -> None:
+    more = dataclasses.replace(SMALL, train=9, test_per_defect=5)
+    a, b = (make_sample("ring", "train/good", 1, c) for c in (SMALL, more))
+    np.testing.assert_array_equal(a.rgb, b.rgb)
+    np.testing.assert_array_equal(a.xyz, b.xyz)
+    others = [("ring", "train/good", 2), ("ring", "validation/good", 1), ("ring", "test/good", 1)]
+    for address in others:
+        assert not np.array_equal(a.rgb, make_sample(*address, SMALL).rgb)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_geometry_is_a_part_on_a_table_under_a_pin_hole_camera(category: str) -> None:
+    sample = make_sample(category, "train/good", 0, FULL)
+    xyz, rgb = sample.xyz.astype(np.float64), sample.rgb
+    assert rgb.shape == (256, 256, 3)
+    assert rgb.dtype == np.uint8
+    seen = sample.valid
+    assert 0.001 < (~seen).mean() < 0.12
+    assert not sample.xyz[~seen].any()
+    assert 0.4 < xyz[seen][:, 2].min() < xyz[seen][:, 2].max() < 0.6
+    # each point lies on its pixel's ray
+    focal = 256 * FULL.distance / (1e-3 * VIEW[category])
+    v, u = np.nonzero(seen)
+    z = xyz[seen][:, 2]
+    np.testing.assert_allclose(xyz[seen][:, 0] / z * focal, u + 0.5 - 128, atol=2e-3)
+    np.testing.assert_allclose(xyz[seen][:, 1] / z * focal, v + 0.5 - 128, atol=2e-3)
+    assert np.median(z) / focal < 1e-3  # pixel pitch under a millimetre
+    # the cut at 5 mm above the table leaves one part, of the size meant, clear of the border
+    height = heights(xyz)
+    part = ndimage.binary_closing(np.nan_to_num(height) > 5, np.ones((3, 3)))
+    labels, _ = ndimage.label(part, np.ones((3, 3)))
+    largest = np.bincount(labels.flat)[1:].max()
+    assert largest > 0.995 * part.sum()
+    assert 0.20 < part.mean() < 0.45
+    assert 12 < np.nanpercentile(height[part], 98) < 40
+    assert not part[:6].any() and not part[-6:].any()  # noqa: PT018
+    table = height[:10][np.isfinite(height[:10])]
+    assert 0.08 < table.std() < 0.5  # mm: sensor noise, and nothing else
+
+
+@pytest.mark.parametrize(("category", "defect"), FLAWED)
+def test_mask_marks_what_changed(category: str, defect: str) -> None:
+    """Against the twin without the defect: same part, light and sensor noise."""
+    bad = make_sample(category, f"test/{defect}", 0, FULL, strength=0.8)
+    twin = make_sample(category, f"test/{defect}", 0, FULL, strength=0)
+    assert (bad.label, twin.label, twin.defect) == (1, 0, "good")
+    assert not twin.mask.any()
+    assert 40 < bad.mask.sum() < 4500
+    near = ndimage.binary_dilation(bad.mask, iterations=2)
+    both = bad.valid & twin.valid
+    deep = 1e3 * np.linalg.norm(bad.xyz - twin.xyz, axis=-1)
+    tone = np.abs(bad.colour - twin.colour).max(axis=-1)
+    assert (deep[both & ~near] > 0.3).mean() < 0.002
+    assert (tone[~near] > 0.03).mean() < 0.04  # its shadow may fall beside it
+    inside = bad.mask & both
+    if defect in ("stain", "burn", "rust"):
+        assert deep[both].max() < 1e-3
+        assert np.median(tone[bad.mask]) > 0.08
+    elif defect in ("dent", "bump", "bent"):
+        assert np.median(deep[inside]) > 0.4
+        assert np.median(tone[bad.mask]) < 0.12
+    else:
+        assert np.median(deep[inside]) > 0.4
+        assert np.median(tone[bad.mask]) > 0.05
+
+
+@pytest.mark.parametrize(("category", "defect"), FLAWED)
+def test_masks_are_never_empty(category: str, defect: str) -> None:
+    hard = dataclasses.replace(FULL, nuisance=1.0, strength=(0.02, 0.02), size=128)
+    for index in range(2):
+        assert make_sample(category, f"test/{defect}", index, hard).mask.sum() >= 4
+
+
+def test_strength_spreads_from_easy_to_hard() -> None:
+    """The default strengths of a folder reach both ends: seen as the change that they cause."""
+    change = []
+    for index in range(8):
+        bad = make_sample("biscuit", "test/stain", index, FULL)
+        twin = make_sample("biscuit", "test/stain", index, FULL, strength=0)
+        change.append(np.abs(bad.colour - twin.colour)[bad.mask].mean())
+    assert max(change) > 3 * min(change)
+
+
+def test_nuisance_dial_moves_the_brightness_of_the_pictures() -> None:
+    spread = []
+    for nuisance in (0.0, 0.5, 1.0):
+        config = dataclasses.replace(SMALL, nuisance=nuisance)
+        samples = [make_sample("biscuit", "train/good", i, config) for i in range(12)]
+        spread.append(np.std([s.rgb[24:40, 24:40].mean() for s in samples]))
+    assert spread[0] * 2 < spread[1] < spread[2]
+
+
+def test_depth_noise_grows_with_distance() -> None:
+    noise = []
+    for distance in (0.4, 0.6):
+        config = dataclasses.replace(FULL, distance=distance, nuisance=0.0)
+        height = heights(make_sample("biscuit", "train/good", 0, config).xyz)
+        noise.append(np.nanstd(height[:10]))
+    assert noise[1] / noise[0] == pytest.approx(1.5**2, rel=0.15)
+
+
+def test_write_refuses_a_folder_that_holds_files(tmp_path: Path) -> None:
+    (tmp_path / "ring").mkdir()
+    (tmp_path / "ring" / "mine.txt").write_text("keep me")
+    with pytest.raises(FileExistsError, match=r"ring is not empty.*delete"):
+        write(tmp_path, SMALL, ("bracket", "ring"))
+    assert [p.name for p in tmp_path.rglob("*")] == ["ring", "mine.txt"]  # nothing half done
+
+
+def test_a_broken_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lsfa_book.mini3d.generate.write_sample", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "set", SMALL, ("ring",))
+    assert list((tmp_path / "set").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (("bagel", "train/good", 0), "no category 'bagel'.*ring, biscuit"),
+        (("ring", "test/rust", 0), "no folder 'test/rust'.*test/dent"),
+        (("ring", "train/good", -1), "index is -1"),
+    ],
+)
+def test_wrong_address_is_named(address: tuple[str, str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make_sample(*address, SMALL)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("nuisance", 1.5), ("strength", (0.0, 1.0)), ("strength", (0.9, 0.1)), ("size", 8)],
+)
+def test_wrong_configuration_is_named(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        dataclasses.replace(FULL, **{field: value})

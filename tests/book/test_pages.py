@@ -1,0 +1,583 @@
+"""The built book, as a reader's browser sees it: every figure drawn, nothing fetched elsewhere.
+
+`make book` builds it first. LSFA_REQUIRE_BOOK=1 and LSFA_REQUIRE_BROWSER=1 turn the skips of a
+machine without the book, or without a browser, into failures.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from lsfa_book.ledger import Entry, Measured
+from lsfa_book.literature.paper import printed
+
+HTML = ROOT / "_build" / "html"
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+
+LARGEST_PAGE = 400_000  # bytes of HTML
+LARGEST_NOTEBOOK = 500_000  # bytes in git
+CHECKED_CELLS = 3  # per chapter: printed numbers that nbval compares
+
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PAGES = list(
+    load(ROOT / "book" / "build.py").pages(yaml.safe_load((ROOT / "book/_toc.yml").read_text()))
+)
+
+
+def unavailable(variable: str, reason: str) -> None:
+    if os.environ.get(variable):
+        pytest.fail(f"{reason} ({variable} is set)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def book() -> Path:
+    if not (HTML / "index.html").is_file():
+        unavailable("LSFA_REQUIRE_BOOK", "the book is not built: run `make book` first")
+    return HTML
+
+
+@pytest.fixture(scope="module")
+def site(book: Path) -> Iterator[str]:
+    """The built book over http, on this machine only."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+    handler = functools.partial(Quiet, directory=str(book))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = (
+        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
+    if path is None:
+        unavailable("LSFA_REQUIRE_BROWSER", "no Chromium: install it, or set CHROMIUM to its path")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        unavailable("LSFA_REQUIRE_BROWSER", "no playwright: pip install playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()
+
+
+# --- the files ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_of_the_contents_is_built_and_light(book: Path, page: str):
+    path = book / f"{page}.html"
+    assert path.is_file(), f"{page} is in _toc.yml but not in the built book"
+    assert 5_000 < path.stat().st_size < LARGEST_PAGE
+
+
+def test_every_notebook_is_in_the_contents():
+    assert [n.stem for n in NOTEBOOKS if n.stem not in PAGES] == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_light_and_its_numbers_are_checked(notebook: Path):
+    assert re.fullmatch(r"[a-z0-9-]+", notebook.stem), "other names change their address"
+    assert notebook.stat().st_size < LARGEST_NOTEBOOK
+    cells = [c for c in json.loads(notebook.read_text())["cells"] if c["cell_type"] == "code"]
+    checked = [c for c in cells if "nbval-check-output" in c["metadata"].get("tags", [])]
+    assert len(checked) >= CHECKED_CELLS
+    for cell in checked:
+        assert cell["outputs"], "a checked cell without a committed output compares nothing"
+    for output in (o for c in cells for o in c["outputs"]):
+        assert output["output_type"] != "error"
+        assert output.get("name") != "stderr"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_chapter_has_what_every_chapter_has(notebook: Path):
+    """Goals, needs, time; the box; three kinds of exercises; a figure to move; a summary."""
+    cells = json.loads(notebook.read_text())["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    for phrase in ("**You will**", "**You need**", "**It takes**", "What the paper does not say"):
+        assert phrase in text, phrase
+    for heading in ("### Predict", "### Make", "### Argue", "## What you take away"):
+        assert f"\n{heading}" in text, heading
+    assert text.count("<details>") == text.count("</details>") >= 3
+    assert not re.search(r"^(```\{|:::)|\{(cite|doc|ref|term|eq|numref)\}`", text, re.MULTILINE)
+    code = [c for c in cells if c["cell_type"] == "code"]
+    assert any('check("' in "".join(c["source"]) for c in code)
+    shown = [(c, kind) for c in code for o in c["outputs"] for kind in o.get("data", {})]
+    assert any(kind.startswith("application/vnd.plotly") for _, kind in shown)
+    for cell, kind in shown:
+        if kind == "image/png":
+            alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 20, f"{cell['id']}: say what the picture shows"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_starts_on_colab(notebook: Path):
+    """The first cell installs the package of this repository, if absent, and leaves torch alone."""
+    content = json.loads(notebook.read_text())
+    assert content["metadata"]["accelerator"] == "GPU"
+    assert content["metadata"]["colab"]["gpuType"] == "T4"
+    first = next(c for c in content["cells"] if c["cell_type"] == "code")
+    source = "".join(first["source"])
+    assert "importlib.util.find_spec" in source
+    assert (
+        f"lsfa-lite @ git+{CONFIG['repository']['url']}@{CONFIG['repository']['branch']}" in source
+    )
+    assert not re.search(r"pip install[^\n]*\btorch\b", source)
+
+
+def test_addresses_derive_from_the_repository():
+    """_config.yml's repository.url is the one place; all other mentions agree with it."""
+    url = CONFIG["repository"]["url"]
+    owner, name = urlsplit(url).path.strip("/").split("/")
+    assert CONFIG["html"]["baseurl"] == f"https://{owner}.github.io/{name}/"
+    for document in ("CITATION.cff", "README.md", "pyproject.toml"):
+        path = ROOT / document
+        found = re.findall(
+            r"https://github\.com/[\w-]+/[\w-]+", path.read_text() if path.is_file() else ""
+        )
+        ours = [f for f in found if f.endswith("step-by-step") or f.split("/")[3] == owner]
+        assert set(ours) <= {url}, f"{document} names another repository"
+
+
+def test_launch_button_opens_the_notebook_of_this_repository(book: Path):
+    url = CONFIG["repository"]["url"].removeprefix("https://github.com/")
+    for notebook in NOTEBOOKS:
+        page = (book / f"{notebook.stem}.html").read_text()
+        branch = CONFIG["repository"]["branch"]
+        assert f"colab.research.google.com/github/{url}/blob/{branch}/book/{notebook.name}" in page
+
+
+def test_links_inside_the_book_lead_somewhere(book: Path):
+    """Every relative link of every page: the file exists, and the anchor in it."""
+    broken = []
+    for page in PAGES:
+        for link in links(book / f"{page}.html"):
+            target, anchor = urldefrag(urljoin(f"/{page}.html", link))
+            path = book / unquote(target).lstrip("/")
+            if not path.is_file() or unquote(anchor) not in anchors(path):
+                broken.append(f"{page}: {link}")
+    assert broken == []
+
+
+def links(page: Path) -> list[str]:
+    found = re.findall(r'(?:href|src)="([^"]+)"', without_figures(page.read_text()))
+    found = [link.replace("&amp;", "&").split("?")[0] for link in found]
+    return [x for x in found if not urlsplit(x).scheme and not x.startswith("//") and x != "#"]
+
+
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    """The ids of a page, and "" for the file itself."""
+    if page.suffix != ".html":
+        return {""}
+    return {"", *re.findall(r'\bid="([^"]+)"', without_figures(page.read_text()))}
+
+
+def without_figures(text: str) -> str:
+    return re.sub(r'<script type="application/json">.*?</script>', "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_chapter_says_how_long_it_ran_and_explains_its_terms(book: Path, notebook: Path):
+    page = (book / f"{notebook.stem}.html").read_text()
+    assert re.search(r'class="runtime">Runs in \d+ s on \d+ CPU cores, measured', page)
+    assert "an estimate, not measured" in page
+    assert 'class="glossary-term" href="glossary.html#term-' in page
+
+
+def test_equations_carry_the_papers_numbers_and_are_listed(book: Path):
+    shown = [
+        number
+        for notebook in NOTEBOOKS
+        for number in re.findall(
+            r'id="equation-eq-(\d+)".*?class="eqno">\(\1\)',
+            (book / f"{notebook.stem}.html").read_text(),
+            re.DOTALL,
+        )
+    ]
+    assert sorted(shown) == list("123456789")
+    table = (book / "equations.html").read_text()
+    links = re.findall(r'#equation-eq-(\d)"[^>]*>(.*?)</a>', table)
+    assert [re.sub(r"<[^>]*>", "", words) for _, words in links] == [f"({n})" for n, _ in links]
+    assert [n for n, _ in links] == list("123456789")
+
+
+def test_every_number_of_the_paper_stands_in_the_ledger(book: Path):
+    """Found in the page by the paper's own tables, not by the code that wrote it."""
+    page = (book / "claims.html").read_text()
+    for name in ("table1", "table2"):
+        section = page.split(f'id="claims-{name[:5]}-{name[5:]}"')[1].split("</section>")[0]
+        for line in printed()[name]:
+            method = f"{line['modality'].upper()}: {line['method']}</th>"
+            folded = section.split("<details>")[1].split(method)[1].split("</th>")[0]
+            shown = re.findall(r"<td>(\d\.\d{3})</td>", folded)
+            assert shown == [f"{value:.3f}" for value in line["categories"].values()], method
+    assert "not run here" in page
+    assert "your records</th>" not in page  # a column for readers who have some
+
+
+# --- the browser ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_in_a_browser(site: str, browser: Any, page: str, scheme: str):
+    """Scrolled to the end: all figures drawn, no error, nothing asked of another host."""
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1200, "height": 900})
+    tab = context.new_page()
+    outside: list[str] = []
+    errors: list[str] = []
+    context.route("**/*", functools.partial(only_from, site, outside))
+    tab.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("response", lambda r: errors.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    tab.goto(f"{site}{page}.html", wait_until="load")
+    assert tab.evaluate("document.documentElement.dataset.theme") == scheme
+    figures = tab.locator(".lazyplot")
+    for i in range(figures.count()):
+        figure = figures.nth(i)
+        figure.scroll_into_view_if_needed()
+        tab.wait_for_function(
+            "box => box.dataset.drawn", arg=figure.element_handle(), timeout=60_000
+        )
+        assert figure.get_attribute("data-drawn") == "yes"
+        assert figure.locator("canvas, svg.main-svg").count() > 0
+        assert len(figure.get_attribute("aria-label")) > 20, "say what the figure shows"
+    tab.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    if tab.locator(".math").count():
+        tab.wait_for_selector("mjx-container", state="attached", timeout=30_000)
+        assert tab.locator("mjx-merror").count() == 0
+    tab.wait_for_load_state("networkidle")
+    context.close()
+    assert outside == []
+    assert errors == []
+
+
+def only_from(site: str, outside: list[str], route: Any) -> None:
+    url = route.request.url
+    if url.startswith((site, "data:", "blob:")):
+        route.continue_()
+    else:
+        outside.append(url)
+        route.abort()
+
+
+@pytest.mark.parametrize("page", [n.stem for n in NOTEBOOKS])
+def test_a_page_without_figures_in_view_does_not_load_plotly(site: str, browser: Any, page: str):
+    tab = browser.new_page(viewport={"width": 1200, "height": 200})
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(f"{site}{page}.html", wait_until="networkidle")
+    assert not any("plotly.min.js" in url for url in asked)
+    tab.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_fits_a_phone(site: str, browser: Any, page: str):
+    tab = browser.new_page(viewport={"width": 390, "height": 800})
+    tab.goto(f"{site}{page}.html", wait_until="networkidle")
+    width = tab.evaluate("document.scrollingElement.scrollWidth")
+    tab.close()
+    assert width <= 391, f"the page is {width} pixels wide on a phone of 390"
+
+
+def test_pointing_at_a_term_shows_its_meaning(site: str, browser: Any):
+    tab = browser.new_page(viewport={"width": 1200, "height": 900})
+    tab.goto(f"{site}{NOTEBOOKS[0].stem}.html", wait_until="load")
+    term = tab.locator(".glossary-term").first
+    term.hover()
+    look = "e => [getComputedStyle(e, '::after').content, e.dataset.tip]"
+    shown, tip = term.evaluate(look)
+    tab.mouse.move(0, 0)
+    hidden, _ = term.evaluate(look)
+    tab.close()
+    assert len(tip) > 20
+    assert shown == json.dumps(tip)
+    assert hidden == "none"
+
+
+def drawn(tab: Any, address: str, number: int = 0) -> Any:
+    """Open a page and return one of its figures, once it is drawn."""
+    tab.goto(address, wait_until="load")
+    figure = tab.locator(".lazyplot").nth(number)
+    figure.scroll_into_view_if_needed()
+    tab.wait_for_function("box => box.dataset.drawn", arg=figure.element_handle(), timeout=60_000)
+    return figure
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_first_pages_cloud_swings_until_it_is_touched(site: str, browser: Any, motion: str):
+    context = browser.new_context(reduced_motion=motion)
+    tab = context.new_page()
+    canvas = drawn(tab, f"{site}index.html").locator(".lazyplot-canvas")
+    look = "plot => plot.layout.scene.camera.eye.x"
+    seen = []
+    for _ in range(2):
+        seen.append(canvas.evaluate(look))
+        tab.wait_for_timeout(1500)
+    assert (seen[0] != seen[1]) == (motion == "no-preference")
+    canvas.click(position={"x": 20, "y": 200})
+    tab.wait_for_timeout(1000)
+    held = canvas.evaluate(look)
+    tab.wait_for_timeout(1000)
+    assert canvas.evaluate(look) == held
+    context.close()
+
+
+def test_pointing_at_a_patch_marks_its_points(site: str, browser: Any):
+    """The linked view of the chapter on projection, by a real mouse."""
+    tab = browser.new_page(viewport={"width": 1200, "height": 900})
+    canvas = drawn(tab, f"{site}from-points-to-patches.html").locator(".lazyplot-canvas")
+    where = """(plot, [row, column]) => {
+      const {left, top} = plot.getBoundingClientRect(), {xaxis, yaxis} = plot._fullLayout;
+      return [left + xaxis._offset + xaxis.l2p(column), top + yaxis._offset + yaxis.l2p(row)];
+    }"""
+    state = """plot => {
+      const {size, patch} = plot.layout.meta.patches, marker = plot.data[0].marker;
+      const owner = typeof patch === "string" ? patch.split(" ").map(Number) : patch;
+      return [...new Set(owner.filter((_, i) => marker.size[i] === size[1]))];
+    }"""
+    for row, column in [(13, 5), (20, 20)]:
+        x, y = canvas.evaluate(where, [row, column])
+        tab.mouse.move(x - 3, y)
+        tab.mouse.move(x, y, steps=4)
+        tab.wait_for_timeout(1500)
+        assert canvas.evaluate(state) == [28 * row + column]
+    tab.close()
+
+
+# --- the notebooks' numbers -----------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_changed_number_is_noticed(tmp_path: Path):
+    """nbval on a copy: passes as committed, fails once one digit of a checked output differs."""
+    content = json.loads(NOTEBOOKS[0].read_text())
+    copy = tmp_path / "copy.ipynb"
+    copy.write_text(json.dumps(content))
+    assert nbval(copy).returncode == 0
+
+    checked = [c for c in content["cells"] if "nbval-check-output" in c["metadata"].get("tags", [])]
+    text = "".join(checked[0]["outputs"][0]["text"])
+    digit = re.search(r"\d", text)
+    assert digit is not None
+    other = str((int(digit[0]) + 1) % 10)
+    checked[0]["outputs"][0]["text"] = text[: digit.start()] + other + text[digit.end() :]
+    copy.write_text(json.dumps(content))
+    result = nbval(copy)
+    assert result.returncode == 1
+    assert "1 failed" in result.stdout
+
+
+def nbval(notebook: Path) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if k != "LSFA_BOOK"}
+    environment["PYTHONPATH"] = str(ROOT)
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
+    return subprocess.run(
+        [sys.executable, *command, str(notebook)],
+        cwd=notebook.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# --- the line under an equation -------------------------------------------------------------
+
+CHAPTER = """# A chapter
+
+$$ a = b $$ (eq-known)
+
+$$ b = c $$ (eq-new)
+
+$$ c = d $$ (a-step-by-hand)
+"""
+
+
+CONF = """
+extensions = ["myst_parser", "equation_trace"]
+myst_enable_extensions = ["dollarmath"]
+equation_trace_root = ".."
+html_theme = "sphinx_book_theme"
+html_theme_options = {"repository_url": "https://github.com/someone/book"}
+"""
+
+
+@pytest.fixture
+def small_book(tmp_path: Path) -> Path:
+    """A repository of three files and a page with three equations."""
+    for folder in ("lsfa_lite", "tests", "book"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "book" / "index.md").write_text(CHAPTER)
+    (tmp_path / "book" / "conf.py").write_text(CONF.replace("..", str(tmp_path)))
+    (tmp_path / "lsfa_lite" / "room.py").write_text(
+        'def same(a):\n    """b is a.\n\n    Implements: eq-known\n    """\n    return a\n'
+    )
+    (tmp_path / "tests" / "test_room.py").write_text(
+        'import pytest\n\n\n@pytest.mark.equation("eq-known")\ndef test_same():\n    assert True\n'
+    )
+    return tmp_path
+
+
+def build_small(root: Path) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "sphinx", "-E", "-q", "-W", "--keep-going", "-b", "html"]
+    done = subprocess.run(
+        [*command, str(root / "book"), str(root / "html")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "book" / "_ext")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    page = root / "html" / "index.html"
+    return done.returncode, done.stderr, page.read_text() if page.is_file() else ""
+
+
+def test_an_equation_without_code_or_test_fails_the_build(small_book: Path):
+    code, errors, page = build_small(small_book)
+    assert code != 0
+    assert 'no docstring in lsfa_lite says "Implements: eq-new"' in errors
+    assert 'no test in tests carries @pytest.mark.equation("eq-new")' in errors
+    assert "eq-known" not in errors
+    assert "a-step-by-hand" not in errors
+    assert 'href="https://github.com/someone/book/blob/main/lsfa_lite/room.py#L1"' in page
+    assert 'href="https://github.com/someone/book/blob/main/tests/test_room.py#L5"' in page
+
+
+def test_equations_with_code_and_test_build(small_book: Path):
+    room = small_book / "lsfa_lite" / "room.py"
+    room.write_text(room.read_text().replace("eq-known", "eq-known, eq-new"))
+    test = small_book / "tests" / "test_room.py"
+    test.write_text(test.read_text().replace('"eq-known"', '"eq-known", "eq-new"'))
+    code, errors, page = build_small(small_book)
+    assert (code, errors) == (0, "")
+    assert page.count("room.py#L1") == 2
+
+
+def test_an_equation_of_the_paper_has_its_number_and_others_a_letter(small_book: Path):
+    (small_book / "book" / "index.md").write_text(
+        "# A chapter\n\n$$ b = c $$ (by-hand)\n\n$$ a = b $$ (eq-5)\n\n```{equation-table}\n```\n"
+    )
+    for path in (small_book / "lsfa_lite/room.py", small_book / "tests/test_room.py"):
+        path.write_text(path.read_text().replace("eq-known", "eq-5"))
+    code, errors, page = build_small(small_book)
+    assert (code, errors) == (0, "")
+    assert re.findall(r'class="eqno">\((\w)\)', page) == ["a", "5"]
+    assert page.count("room.py#L1") == 2  # under the equation and in the table
+    assert re.search(r'href="#equation-eq-5"[^>]*>(<[^>]*>)*\(5\)', page)
+    assert page.count("test_room.py#L5") == 2
+
+
+# --- the ledger -----------------------------------------------------------------------------
+
+
+def test_a_readers_records_get_a_column_of_their_own():
+    page = load(ROOT / "book" / "_ext" / "claims.py")
+    real = Measured(0.97, 0.96, 0.98, 10, "mvtec3d, paper", "A <GPU>", "2030-01-02")
+    entries = [
+        Entry("Table 1", "LSFA", "i_auroc", "mean", 0.971, "lsfa-lite reproduce table1", (real,)),
+        Entry("Table 1", "AST", "i_auroc", "mean", 0.937, "", ()),
+    ]
+    ours, other = page.means(entries, own=True).split("<tbody>")[1].split("</tr><tr>")
+    assert "0.970 <small>0.960 to 0.980, n = 10</small>" in ours
+    assert "mvtec3d, paper, A &lt;GPU&gt;, 2030-01-02" in ours
+    assert "no code here" in other
+    assert page.means(entries, own=False).count("<td>") == 6
+    counts = re.findall(r"<td>(\d+)</td>", page.glance(entries))
+    assert counts == ["2", "1", "1", "0", "1"]
+
+
+def test_a_folder_of_records_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LSFA_RECORDS", "/no/such/records")
+    with pytest.raises(FileNotFoundError, match="LSFA_RECORDS=/no/such/records: no such folder"):
+        load(ROOT / "book" / "_ext" / "claims.py").own_records()
+
+
+# --- hover text -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hover() -> Any:
+    return load(ROOT / "book" / "_ext" / "hover.py")
+
+
+def test_first_use_of_a_term_is_linked_once(hover: Any):
+    waiting = {"bank": ("term-bank", "A queue."), "memory bank": ("term-memory-bank", 'Of "rows".')}
+    text = "Banknotes; two Memory banks and a memory bank, a bank."
+    pieces = [piece.astext() for piece in hover.linked(text, waiting)]
+    assert "".join(re.sub(r"<[^>]*>", "", p) for p in pieces) == text
+    links = [p for p in pieces if p.startswith("<a")]
+    assert [re.sub(r"<[^>]*>", "", link) for link in links] == ["Memory banks", "bank"]
+    assert 'data-tip="Of &quot;rows&quot;."' in links[0]
+    assert waiting == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("(B, N, D)", ["B: samples in a batch", "N: patches", "D: width"]),
+        ("K", ["K: neighbours"]),
+        ("B*k", []),
+        ("Path", []),
+    ],
+)
+def test_letters_of_a_shape_are_explained(hover: Any, text: str, words: list[str]):
+    tip = hover.shape(text)
+    assert all(word in tip for word in words)
+    assert bool(tip) == bool(words)
+
+
+def test_every_term_and_symbol_has_a_meaning(hover: Any):
+    assert len(hover.glossary()) > 20
+    for term, (anchor, definition) in hover.glossary().items():
+        assert re.fullmatch(r"term-[\w-]+", anchor), term
+        assert 20 < len(definition) < 250, term
+    assert "weight of the consistency losses" in hover.notation().symbols[r"\lambda"]
+    assert hover.sources()["https://arxiv.org/abs/2401.03145"].startswith("Tu et al.: Self-superv")
