@@ -57,13 +57,15 @@ def clean(arguments: argparse.Namespace) -> None:
 
 
 def fit(arguments: argparse.Namespace) -> None:
+    from lsfa_lite.data.background import background_of
     from lsfa_lite.data.mvtec3d import MVTec3D
     from lsfa_lite.detector import LSFADetector
 
     if arguments.out.exists():
         raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
-    detector = LSFADetector(config_of(arguments), arguments.device)
+    config, background = config_of(arguments), background_of(arguments.root)
     data = MVTec3D(arguments.root, arguments.category)
+    detector = LSFADetector(config, arguments.device, background=background)
     detector.fit(data.train, data.validation, progress=True)
     detector.save(arguments.out)
     print(

@@ -1,29 +1,31 @@
-"""LSFADetector: describe, adapt, remember, score. What a user imports."""
+"""LSFADetector: describe, adapt, remember, calibrate, score. What a user imports."""
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
-from einops import rearrange
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from lsfa_lite import model_folder
 from lsfa_lite.adaptation.train import Adaptation, train
-from lsfa_lite.config import LITE, Config, Modality
+from lsfa_lite.config import LITE, BackgroundConfig, Config, Modality, from_json, to_json
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
+from lsfa_lite.features.extract import Extractor, FeatureExtractor, PatchFeatures, PatchStack
 from lsfa_lite.scoring.calibration import Calibration, calibrate
-from lsfa_lite.scoring.maps import anomaly_map, unsquare
+from lsfa_lite.scoring.maps import map_of_scan
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
 
+NOT_FITTED = "this detector has seen no training data: call fit() or load() first"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Scored:
     """What the detector says about one sample.
 
@@ -45,26 +47,57 @@ class Scored:
     is_anomalous: bool
     path: str
 
+    def __repr__(self) -> str:
+        verdict = "anomalous" if self.is_anomalous else "good"
+        senses = ", ".join(f"{m} {score:.3g}" for m, score in self.modality_scores.items())
+        return (
+            f"Scored({verdict}: {self.image_score:.3f}, threshold {self.threshold:.3f}; "
+            f"{senses}; {self.path})"
+        )
+
 
 class LSFADetector:
-    """detector = LSFADetector(LITE).fit(good_samples); detector.score([sample])[0].anomaly_map
+    """detector = LSFADetector(LITE).fit(good_samples); detector.score(sample).anomaly_map
 
     Samples are expected with their background removed (`data.background.remove_background`).
+
+    extractor    describes samples; by default the frozen networks of config.features
+    calibration  scores of good samples -> scales and thresholds (`scoring.calibration.calibrate`)
+    background   how the background of its samples was removed, to be remembered with the model
     """
 
-    def __init__(self, config: Config = LITE, device: str | torch.device = "cpu"):
+    def __init__(
+        self,
+        config: Config = LITE,
+        device: str | torch.device = "cpu",
+        *,
+        extractor: Extractor | None = None,
+        calibration: Callable[..., Calibration] = calibrate,
+        background: BackgroundConfig | None = None,
+    ):
         self.config = config
         self.device = torch.device(device)
-        self.extractor = FeatureExtractor(config.features, self.device, config.seed)
+        self.extractor = extractor or FeatureExtractor(config.features, self.device, config.seed)
+        self.background = background
         self.modalities: tuple[Modality, ...] = ()  # those it was fitted on
         self.adaptation: Adaptation | None = None
         self.banks: dict[Modality, PatchCore] = {}
         self.calibration: Calibration | None = None
+        self._calibrate = calibration
+
+    def __repr__(self) -> str:
+        if self.calibration is None:
+            return f"LSFADetector({self.config.name}, {self.device}, not fitted)"
+        rows = ", ".join(f"{m}: {len(bank.bank)} rows" for m, bank in self.banks.items())
+        return f"LSFADetector({self.config.name}, {self.device}, banks {rows})"
+
+    # --- fitting ----------------------------------------------------------------------------
 
     def fit(
         self,
         train: Sequence[Sample],
         validation: Sequence[Sample] | None = None,
+        *,
         progress: bool = False,
         checkpoint: Path | None = None,
     ) -> LSFADetector:
@@ -73,150 +106,245 @@ class LSFADetector:
         Without validation the calibration leaves each training sample's own patches out of the
         bank. `checkpoint` is a file from which an interrupted adaptation goes on.
         """
-        if len(train) < 2:
-            raise ValueError(f"{len(train)} training samples; at least two good ones are needed")
-        features = self.extractor.stack(train, self.config.modalities, progress)
-        self._choose_modalities(features)
+        if isinstance(train, Sample) or len(train) < 2:
+            count = 1 if isinstance(train, Sample) else len(train)
+            raise ValueError(f"{count} training samples; at least two good ones are needed")
+        parts = self.extractor.stack(train, self.config.modalities, progress)
+        names = self._shared(parts)
         held_out = None
         if validation is not None and len(validation):
-            held_out = self.extractor.stack(validation, self.modalities, progress)
-        return self.fit_features(features, held_out, progress, checkpoint)
+            held_out = self.extractor.stack(validation, names, progress)
+        return self.fit_features(parts, held_out, progress=progress, checkpoint=checkpoint)
 
     def fit_features(
         self,
-        features: PatchFeatures,
-        held_out: PatchFeatures | None = None,
+        parts: PatchStack,
+        held_out: PatchStack | None = None,
+        *,
         progress: bool = False,
         checkpoint: Path | None = None,
     ) -> LSFADetector:
-        """The same from features that are already there: (S, N, D) per modality."""
-        config = self.config
-        self.modalities = tuple(features.features)
+        """The same from features that are already there: three steps, each of use alone."""
+        self.adapt_to(parts, progress=progress, checkpoint=checkpoint)
+        self.remember(parts, progress=progress)
+        return self.calibrate(parts, held_out)
+
+    def adapt_to(
+        self, parts: PatchStack, *, progress: bool = False, checkpoint: Path | None = None
+    ) -> LSFADetector:
+        """Algorithm 1: the adaptors learn from good samples."""
+        self.modalities = tuple(parts.features)
         self.adaptation = train(
-            dict(features.features),
-            features.foreground,
-            config.adaptation,
-            config.seed,
+            dict(parts.features),
+            parts.foreground,
+            self.config.adaptation,
+            self.config.seed,
             self.device,
             progress=progress,
             checkpoint=checkpoint,
         )
-        adapted = self._adapt(features)
+        return self
+
+    def remember(self, parts: PatchStack, *, progress: bool = False) -> LSFADetector:
+        """Fill the banks with a coreset of the samples' adapted patches."""
+        adapted, on_part = self.adapted(parts), parts.foreground.to(self.device)
         self.banks = {}
         for modality in tqdm(self.modalities, "banks", disable=not progress):
             self.banks[modality] = PatchCore.fit(
                 adapted.features[modality].to(self.device),
-                adapted.foreground.to(self.device),
-                config.scoring,
-                config.seed,
+                on_part,
+                self.config.scoring,
+                self.config.seed,
             )
-        self.calibration = self._calibrate(adapted, held_out)
         return self
 
+    def calibrate(self, parts: PatchStack, held_out: PatchStack | None = None) -> LSFADetector:
+        """Scales and thresholds from scores of good samples that the banks do not know."""
+        judged = parts if held_out is None else held_out
+        if held_out is not None:
+            rows = [self.score_features(held_out.sample(i)) for i in range(len(held_out))]
+            scores = {m: [row[m] for row in rows] for m in self.modalities}
+        else:
+            adapted, on_part = self.adapted(parts), parts.foreground.to(self.device)
+            scores = {
+                m: self.banks[m].leave_one_out(adapted.features[m].to(self.device), on_part)
+                for m in self.modalities
+            }
+        scoring, seed = self.config.scoring, self.config.seed
+        self.calibration = self._calibrate(scores, judged.foreground, scoring, seed)
+        return self
+
+    def adapted(self, parts: PatchStack) -> PatchStack:
+        """What the banks hold and the scores compare: psi of every patch."""
+        adaptation = self._fitted()
+        features = {
+            m: adaptation.adapt(m, raw, parts.foreground) for m, raw in parts.features.items()
+        }
+        return PatchStack(features, parts.foreground, parts.pixels)
+
+    # --- scoring ----------------------------------------------------------------------------
+
+    @overload
+    def score(
+        self,
+        samples: Sample,
+        modalities: Sequence[Modality] | None = ...,
+        *,
+        progress: bool = ...,
+    ) -> Scored: ...
+    @overload
     def score(
         self,
         samples: Sequence[Sample],
+        modalities: Sequence[Modality] | None = ...,
+        *,
+        progress: bool = ...,
+    ) -> list[Scored]: ...
+    def score(
+        self,
+        samples: Sample | Sequence[Sample],
         modalities: Sequence[Modality] | None = None,
+        *,
         progress: bool = False,
-    ) -> list[Scored]:
-        """Score samples with the modalities asked for, or all that sample and detector share."""
+    ) -> Scored | list[Scored]:
+        """Score samples with the modalities asked for, or all that sample and detector share.
+
+        One sample gives its verdict, a sequence a list of them.
+        """
         wanted = self._check_wanted(modalities)
+        if isinstance(samples, Sample):
+            return self._score(samples, wanted)
         return [self._score(s, wanted) for s in tqdm(samples, "scores", disable=not progress)]
+
+    def predict(self, samples: Sequence[Sample]) -> np.ndarray:
+        """(B,) int: 1 for an anomalous sample, 0 for a good one, as `Sample.label` counts."""
+        return np.array([int(scored.is_anomalous) for scored in self.score(samples)], dtype=int)
 
     def score_features(self, row: PatchFeatures) -> dict[Modality, PatchScores]:
         """One sample's features (N, D) -> distances of its patches and its score, per modality."""
-        one = PatchFeatures(
-            {name: rearrange(f, "n d -> 1 n d") for name, f in row.features.items()},
-            rearrange(row.foreground, "n -> 1 n"),
+        adaptation, on_part = self._fitted(), row.foreground.to(self.device)
+        scores: dict[Modality, PatchScores] = {}
+        for modality, raw in row.features.items():
+            (adapted,) = adaptation.adapt(modality, raw[None], row.foreground[None])  # N D
+            scores[modality] = self.banks[modality].score(adapted.to(self.device), on_part)
+        return scores
+
+    def _score(self, sample: Sample, wanted: tuple[Modality, ...]) -> Scored:
+        calibration, sigma = self._calibrated(), self.config.scoring.blur
+        row = self.extractor(sample, wanted)
+        scores = self.score_features(row)
+        there, fusion = "+".join(scores), calibration.fusion
+        images = {m: result.image_score for m, result in scores.items()}
+        maps = {m: map_of_scan(r.distances, row, sample, sigma) for m, r in scores.items()}
+        image_score = float(fusion.fuse_images(images))
+        threshold = calibration.thresholds[there].value
+        return Scored(
+            image_score=image_score,
+            anomaly_map=fusion.fuse_maps(maps).numpy().astype(np.float32),
+            modality_scores=images,
+            modality_maps={m: values.numpy() for m, values in maps.items()},
+            threshold=threshold,
+            map_threshold=calibration.map_thresholds[there].value,
+            is_anomalous=image_score > threshold,
+            path=sample.path,
         )
-        adapted = self._adapt(one)
-        foreground = row.foreground.to(self.device)
-        return {
-            name: self.banks[name].score(f[0].to(self.device), foreground)
-            for name, f in adapted.features.items()
-        }
+
+    # --- on disk, on another device -----------------------------------------------------------
 
     def save(self, folder: str | Path) -> None:
-        """One folder: config.json and tensors.safetensors, written beside and renamed."""
-        model_folder.save(self, Path(folder))
+        """One folder: detector.json and detector.safetensors, written beside and renamed."""
+        adaptation, calibration = self._fitted(), self._calibrated()
+        tensors = {
+            f"adaptation.{key}": value
+            for key, value in adaptation.state_dict().items()
+            if key.startswith(("inputs.", "adaptors."))  # heads and banks are for training only
+        }
+        for modality, core in self.banks.items():
+            tensors |= {f"bank.{modality}.{key}": value for key, value in core.state().items()}
+        description = {
+            "config": json.loads(to_json(self.config)),
+            "background": self.background and json.loads(to_json(self.background)),
+            "modalities": list(self.modalities),
+            "widths": adaptation.widths,
+            "backbones": {m: self.extractor.fingerprint(m) for m in self.modalities},
+            "calibration": calibration.state(),
+        }
+        model_folder.write(Path(folder), description, tensors)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> LSFADetector:
-        """A detector that gives the same scores, bit for bit, on the same device."""
-        return model_folder.load(cls, Path(folder), device)
+    def load(
+        cls,
+        folder: str | Path,
+        device: str | torch.device = "cpu",
+        *,
+        extractor: Extractor | None = None,
+    ) -> LSFADetector:
+        """A detector that gives the same scores, bit for bit, on the same device.
 
-    def _choose_modalities(self, features: PatchFeatures) -> None:
-        there = tuple(features.features)
-        missing = [m for m in self.config.modalities if m not in there]
+        Raises ValueError for another version, other backbones, or damage.
+        """
+        about, tensors = model_folder.read(Path(folder))
+        config: Config = from_json(json.dumps(about["config"]))
+        cleaned = about.get("background")
+        background = from_json(json.dumps(cleaned), BackgroundConfig) if cleaned else None
+        detector = cls(config, device, extractor=extractor, background=background)
+        detector.modalities = tuple(about["modalities"])
+        for modality, expected in about["backbones"].items():
+            if detector.extractor.fingerprint(modality) != expected:
+                raise ValueError(
+                    f"{folder}: was fitted with other weights of the {modality} backbone than "
+                    "those found here; use the same weights file, or fit the model again"
+                )
+        adaptation = Adaptation(about["widths"], config.adaptation, config.seed)
+        weights = model_folder.part(tensors, "adaptation.")
+        adaptation.drop_training_state().load_state_dict(weights)
+        detector.adaptation = adaptation.to(detector.device)
+        for modality in detector.modalities:
+            state = model_folder.part(tensors, f"bank.{modality}.")
+            core = PatchCore.from_state(state, config.scoring)
+            detector.banks[modality] = core.to(detector.device)
+        detector.calibration = Calibration.from_state(about["calibration"])
+        return detector
+
+    def to(self, device: str | torch.device) -> LSFADetector:
+        """Moved in place: the extractor with its networks, the adaptors, the banks."""
+        self.device = torch.device(device)
+        self.extractor.to(self.device)
+        if self.adaptation is not None:
+            self.adaptation.to(self.device)
+        self.banks = {m: core.to(self.device) for m, core in self.banks.items()}
+        return self
+
+    # --- what can be wrong ----------------------------------------------------------------------
+
+    def _shared(self, parts: PatchStack) -> tuple[Modality, ...]:
+        """The modalities that all training samples have; a warning for those that are missing."""
+        there, wanted = tuple(parts.features), self.extractor.names(self.config.modalities)
         if not there:
             raise ValueError(
                 f"the training samples share none of the modalities {self.config.modalities}; "
                 "each needs rgb, or each needs xyz"
             )
-        if missing:
+        if missing := [m for m in wanted if m not in there]:
             warnings.warn(
                 f"no {' and no '.join(missing)} in (all of) the training samples: fitting on "
                 f"{there[0]} alone, without the consistency losses L_LA and L_GA",
                 stacklevel=3,
             )
-        self.modalities = there
+        return there
+
+    def _fitted(self) -> Adaptation:
+        if self.adaptation is None:
+            raise ValueError(NOT_FITTED)
+        return self.adaptation
+
+    def _calibrated(self) -> Calibration:
+        if self.calibration is None:
+            raise ValueError(NOT_FITTED)
+        return self.calibration
 
     def _check_wanted(self, modalities: Sequence[Modality] | None) -> tuple[Modality, ...]:
-        if self.calibration is None:
-            raise ValueError("this detector has seen no training data: call fit() or load() first")
-        strange = [m for m in modalities or () if m not in self.modalities]
-        if strange:
+        self._calibrated()
+        if strange := [m for m in modalities or () if m not in self.modalities]:
             raise ValueError(f"fitted on {', '.join(self.modalities)}; cannot score with {strange}")
         return tuple(modalities or self.modalities)
-
-    def _adapt(self, features: PatchFeatures) -> PatchFeatures:
-        assert self.adaptation is not None
-        adapted: dict[Modality, Tensor] = {}
-        for modality, raw in features.features.items():
-            adapted[modality] = self.adaptation.adapt(modality, raw, features.foreground)
-        return PatchFeatures(adapted, features.foreground)
-
-    def _calibrate(self, adapted: PatchFeatures, held_out: PatchFeatures | None) -> Calibration:
-        """From scores of good samples that the banks do not know."""
-        if held_out is not None:
-            foreground = held_out.foreground
-            rows = [self.score_features(held_out.sample(i)) for i in range(len(foreground))]
-            scores = {m: [row[m] for row in rows] for m in self.modalities}
-        else:
-            foreground = adapted.foreground
-            there = foreground.to(self.device)
-            scores = {
-                m: self.banks[m].leave_one_out(adapted.features[m].to(self.device), there)
-                for m in self.modalities
-            }
-        return calibrate(scores, foreground, self.config.scoring, self.config.seed)
-
-    def _score(self, sample: Sample, wanted: tuple[Modality, ...]) -> Scored:
-        assert self.calibration is not None
-        row = self.extractor(sample, wanted)
-        scores = self.score_features(row)
-        there = "+".join(scores)
-        images = {m: result.image_score for m, result in scores.items()}
-        maps = {m: self._map(result.distances, row, sample) for m, result in scores.items()}
-        fused = self.calibration.fusion.fuse_maps(maps).numpy().astype(np.float32)
-        image_score = float(self.calibration.fusion.fuse_images(images))
-        threshold = self.calibration.thresholds[there].value
-        return Scored(
-            image_score=image_score,
-            anomaly_map=fused,
-            modality_scores=images,
-            modality_maps={m: values.numpy() for m, values in maps.items()},
-            threshold=threshold,
-            map_threshold=self.calibration.map_thresholds[there].value,
-            is_anomalous=image_score > threshold,
-            path=sample.path,
-        )
-
-    def _map(self, distances: Tensor, row: PatchFeatures, sample: Sample) -> Tensor:
-        """(N,) -> (H, W) float32 on the CPU, in the sample's own pixels, 0 off the part."""
-        size, sigma = self.config.features.image_size, self.config.scoring.blur
-        foreground = row.foreground.to(self.device)
-        pixels = None if row.pixels is None else row.pixels.to(self.device)
-        square = anomaly_map(distances, foreground, size, sigma, pixels)
-        values = unsquare(square, sample.shape).float().cpu()
-        return values * torch.from_numpy(sample.foreground)

@@ -11,6 +11,10 @@ import torch
 from conftest import without
 
 from lsfa_lite import PAPER, LSFADetector, model_folder
+from lsfa_lite.config import BackgroundConfig
+from lsfa_lite.features.extract import FeatureExtractor
+from lsfa_lite.scoring.calibration import calibrate
+from lsfa_lite.scoring.fusion import Threshold
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,88 @@ def test_score_has_the_promised_shape(fitted, rings):
     assert (scored.anomaly_map[~sample.foreground] == 0).all()
     assert (scored.anomaly_map >= 0).all()
     assert scored.is_anomalous == (scored.image_score > scored.threshold)
+
+
+def test_one_sample_gives_one_verdict_and_predict_a_label_each(fitted, rings):
+    one = fitted.score(rings["test"][2])
+    assert same(one, fitted.score(rings["test"])[2])
+    labels = fitted.predict(rings["test"])
+    assert labels.tolist() == [int(s.is_anomalous) for s in fitted.score(rings["test"])]
+    assert labels.dtype == int
+
+
+def test_it_says_itself_in_a_line(fitted, rings, quick):
+    assert repr(LSFADetector(quick)) == "LSFADetector(lite, cpu, not fitted)"
+    rows = len(fitted.banks["rgb"].bank)
+    assert repr(fitted).startswith(f"LSFADetector(lite, cpu, banks rgb: {rows} rows, 3d:")
+    one = fitted.score(rings["test"][2])
+    assert repr(one).startswith(f"Scored(anomalous: {one.image_score:.3f}, threshold ")
+    assert len(repr(one)) < 200
+    assert (one == fitted.score(rings["test"][2])) in (True, False)  # arrays inside, yet no error
+
+
+def test_three_steps_make_a_fit(fitted, rings, quick):
+    detector = LSFADetector(quick)
+    parts = detector.extractor.stack(rings["train"])
+    held_out = detector.extractor.stack(rings["validation"])
+    detector.adapt_to(parts).remember(parts).calibrate(parts, held_out)
+    assert same(detector.score(rings["test"][2]), fitted.score(rings["test"][2]))
+
+
+def test_calibration_is_an_argument(rings, quick):
+    def twice(*arguments):
+        found = calibrate(*arguments)
+        double = {
+            n: Threshold(2 * t.value, t.false_positive_rate) for n, t in found.thresholds.items()
+        }
+        return dataclasses.replace(found, thresholds=double)
+
+    plain = LSFADetector(quick).fit(rings["train"], rings["validation"])
+    strict = LSFADetector(quick, calibration=twice).fit(rings["train"], rings["validation"])
+    one, other = plain.score(rings["test"][0]), strict.score(rings["test"][0])
+    assert other.threshold == 2 * one.threshold
+    assert other.image_score == one.image_score
+
+
+class Halved(FeatureExtractor):
+    """Describes as the usual one and keeps every second number."""
+
+    def fingerprint(self, modality):
+        return "halved " + super().fingerprint(modality)
+
+    def __call__(self, sample, modalities=("rgb", "3d")):
+        row = super().__call__(sample, modalities)
+        return dataclasses.replace(row, features={m: f[:, ::2] for m, f in row.features.items()})
+
+
+def test_the_extractor_is_an_argument(rings, quick, tmp_path):
+    halved = Halved(quick.features, seed=quick.seed)
+    detector = LSFADetector(quick, extractor=halved).fit(rings["train"], rings["validation"])
+    assert detector.adaptation.widths["3d"] == 17  # of 33
+    detector.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="other weights of the rgb backbone"):
+        LSFADetector.load(tmp_path / "model")
+    loaded = LSFADetector.load(tmp_path / "model", extractor=halved)
+    assert same(loaded.score(rings["test"][2]), detector.score(rings["test"][2]))
+
+
+def test_how_the_parts_were_cleaned_is_remembered(fitted, rings, quick, tmp_path):
+    how = BackgroundConfig(plane_distance=0.007)
+    detector = LSFADetector(quick, background=how).fit(rings["train"], rings["validation"])
+    detector.save(tmp_path / "model")
+    assert LSFADetector.load(tmp_path / "model").background == how
+    fitted.save(tmp_path / "raw")
+    assert LSFADetector.load(tmp_path / "raw").background is None
+
+
+def test_a_sample_of_a_stack_is_the_sample_described_alone(fitted, rings):
+    stack = fitted.extractor.stack(rings["test"])
+    assert len(stack) == len(rings["test"])
+    for i, sample in enumerate(rings["test"]):
+        one, alone = stack.sample(i), fitted.extractor(sample)
+        assert all(torch.equal(one.features[m], alone.features[m]) for m in ("rgb", "3d"))
+        assert torch.equal(one.foreground, alone.foreground)
+        assert torch.equal(one.pixels, alone.pixels)
 
 
 def test_an_obvious_hole_stands_out(fitted, rings):
@@ -141,6 +227,8 @@ class TestErrors:
     def test_too_few_samples(self, rings):
         with pytest.raises(ValueError, match="at least two"):
             LSFADetector().fit(rings["train"][:1])
+        with pytest.raises(ValueError, match="1 training samples; at least two"):
+            LSFADetector().fit(rings["train"][0])
 
     def test_a_cloud_smaller_than_the_groups(self, rings, quick):
         sample = rings["train"][0]

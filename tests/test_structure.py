@@ -35,8 +35,8 @@ BOOK = [
     "pretraining",
     "figures",
     "baselines",
-    "demo",
     "studies",
+    "demo",
     "ledger",
     "costs: counts devices",
     "chapters: checking",
@@ -110,6 +110,27 @@ def test_the_method_names_the_book_at_one_door_only():
     """The text itself is searched: whatever way of importing there is, it would have to say it."""
     naming = [name for name, path in modules() if "lsfa_book" in path.read_text()]
     assert [name for name in naming if name.startswith("lsfa_lite.")] == [DOOR[0]]
+
+
+def test_no_module_imports_in_a_circle():
+    graph = {}
+    for name, path in modules():
+        name = name.removesuffix(".__init__")
+        found = own(arrows(ast.parse(path.read_text())))
+        graph[name] = {t if is_module(t) else t.rpartition(".")[0] for t in found} - {name}
+    graph = {n: {t for t in there if "." in t} for n, there in graph.items()}  # not the front door
+    done: set[str] = set()
+
+    def walk(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above, name])
+        if name not in done:
+            for there in sorted(graph.get(name, ())):
+                if (name, there) != DOOR:
+                    walk(there, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        walk(name, ())
 
 
 @pytest.mark.parametrize(

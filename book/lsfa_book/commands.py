@@ -39,12 +39,14 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
         "tables",
         nargs="+",
         metavar="TABLE",
-        help="table1 ... table9, fig5, fig6, open, earlier, eyecandies; or all",
+        help="table1 ... table9, fig5, fig6, open, earlier, eyecandies; or all; "
+        "of chapter 13: effect, dial, length, shape, coreset",
     )
     again.add_argument("--out", type=Path, required=True, help="records, and the parts of mini3d")
     again.add_argument("--data", type=Path, help="cleaned data in MVTec 3D-AD's layout; or mini3d")
     again.add_argument("--categories", nargs="+", default=None)
     again.add_argument("--seeds", type=int, default=3, help="how many: 0, 1, ...")
+    again.add_argument("--nuisance", type=float, help="mini3d: 0 to 1, how much good parts vary")
     again.add_argument("--resume", action="store_true", help="keep the runs that are done")
     again.add_argument("--engine", choices=["local", "ray"], default="local")
     again.add_argument("--workers", type=int, default=1, help="local: processes")

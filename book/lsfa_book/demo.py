@@ -10,13 +10,12 @@ from pathlib import Path
 import torch
 
 from lsfa_book import mini3d
+from lsfa_book.studies.tables import THREE
 from lsfa_lite.config import BackgroundConfig, Config
 from lsfa_lite.data.background import clean_folder
 from lsfa_lite.data.mvtec3d import MVTec3D
 from lsfa_lite.detector import LSFADetector
 from lsfa_lite.evaluation import Table, evaluate
-
-VARIANTS = {"no adaptation": {"adaptation__steps": 0}, "LSFA": {}}
 
 
 def demo(
@@ -37,22 +36,12 @@ def demo(
             mini3d.write(raw, data, [category], progress=True)
             started = time.perf_counter()
             clean_folder(raw, cleaned, BackgroundConfig(), progress=True)
-            variants = {
-                name: fit_and_evaluate(config.change(**changes), cleaned, category, device)
-                for name, changes in VARIANTS.items()
-            }
+            variants = {}
+            for row in (THREE[0], THREE[-1]):
+                parts = MVTec3D(cleaned, category)
+                splits, chosen = (parts.train, parts.validation), config.change(**row.changes)
+                detector = LSFADetector(chosen, device).fit(*splits, progress=True)
+                scored = detector.score(parts.test, progress=True)
+                variants[row.name] = evaluate(scored, parts.test)
             seconds = time.perf_counter() - started
             yield {"category": category, "seconds": seconds, "variants": variants}
-
-
-def fit_and_evaluate(
-    config: Config,
-    root: Path,
-    category: str,
-    device: str | torch.device = "cpu",
-    progress: bool = True,
-) -> Table:
-    """Fit on a category's good parts, score its test split, measure."""
-    data = MVTec3D(root, category)
-    detector = LSFADetector(config, device).fit(data.train, data.validation, progress=progress)
-    return evaluate(detector.score(data.test, progress=progress), data.test)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from lsfa_book.literature.paper import Printed, printed
-from lsfa_book.studies.effect import paired
+from lsfa_book.studies.comparison import paired
 from lsfa_book.studies.records import Record, Values, load, measured, shipped, shipped_machines
 from lsfa_book.studies.tables import COMPARISON, TABLES, Row
 from lsfa_lite.config import LITE, PAPER
@@ -146,7 +146,7 @@ def _title(table: str) -> str:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Sentence:
     """A sentence of the abstract in our words, the paper's number, and what we can say to it."""
 
     text: str
@@ -154,7 +154,7 @@ class Claim:
     ours: str
 
 
-def claims(own: Path | None = None) -> list[Claim]:
+def claims(own: Path | None = None) -> list[Sentence]:
     """The abstract's claims; numbers come from the paper's tables and from records."""
     sources = Sources(load(own).values() if own else ())
     rows = {row.name: row for row in COMPARISON}
@@ -163,23 +163,23 @@ def claims(own: Path | None = None) -> list[Claim]:
     gain = _gain(rows["LSFA"], rows["no adaptation"], sources)
     eyecandies = next(iter(printed()["eyecandies"]))
     return [
-        Claim(
+        Sentence(
             "LSFA reaches this image AUROC on MVTec 3D-AD, colour and shape together.",
             f"{lsfa:.3f}",
             _words(sources.find(rows["LSFA"], "i_auroc")),
         ),
-        Claim(
+        Sentence(
             "That is above the best earlier method (AST in Table 1).",
             f"{lsfa - ast:+.3f}",
             NO_CODE,
         ),
-        Claim(
+        Sentence(
             "Adapting improves a method that compares frozen features "
             "(Section 4.2, not in the abstract: LSFA minus the same features without adaptation).",
             f"{lsfa - bare:+.3f}",
             gain,
         ),
-        Claim(
+        Sentence(
             "It is the best on Eyecandies too (RGB: image AUROC, AUPRO).",
             f"{eyecandies['i_auroc']:.3f}, {eyecandies['aupro']:.3f}",
             NOT_RUN,

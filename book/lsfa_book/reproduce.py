@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
         raise ValueError(f"--seeds {arguments.seeds}: how many; at least 1 is needed")
     wanted, categories = _tables(arguments), _categories(arguments)
     tables = [name for name in wanted if name != "fig5"]
-    made = None if arguments.data else mini3d.Mini3DConfig()
+    made = None if arguments.data else _mini3d(arguments.nuisance)
     parts = Parts(arguments.data or arguments.out / "data", made)
     seeds, engine = range(arguments.seeds), _engine(arguments)
     folder, failed = _records_folder(arguments.out, arguments.resume), 0
@@ -43,6 +44,11 @@ def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
         _fig5(arguments.out / "fig5", preset, parts, categories, arguments.device)
     print("paper: its numbers on MVTec 3D-AD, not to be compared with other data")
     return 1 if failed else 0
+
+
+def _mini3d(nuisance: float | None) -> mini3d.Mini3DConfig:
+    usual = mini3d.Mini3DConfig()
+    return usual if nuisance is None else dataclasses.replace(usual, nuisance=nuisance)
 
 
 def _tables(arguments: argparse.Namespace) -> list[str]:

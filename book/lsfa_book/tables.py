@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lsfa_book.studies.effect import paired
+from lsfa_book.studies.comparison import paired
 from lsfa_book.studies.records import Values
 from lsfa_book.studies.tables import Row
 from lsfa_lite.evaluation import Table

@@ -1,41 +1,56 @@
-"""Put the records of `lsfa-lite reproduce all --out OUT` into the file that the book shows.
+"""Put the records of `lsfa-lite reproduce TABLE ... --out OUT` into a file that the book shows.
 
-    python book/scripts/gather_records.py OUT/records [MORE/records ...]
+    python book/scripts/gather_records.py reproduction OUT/records [MORE/records ...]
+    python book/scripts/gather_records.py effect OUT/records
 
-Records of mini3d under the preset LITE belong in the package; nothing else is taken.
+Records of mini3d under the preset LITE, of the study's own tables, belong there; nothing else is
+taken. "effect" is chapter 13's study and has its nuisance as a dial, the others the usual one.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from lsfa_book.mini3d import Mini3DConfig
-from lsfa_book.studies.records import gather, load, row_key
-from lsfa_book.studies.tables import TABLES
+from lsfa_book.studies.records import USUAL, Record, gather, load, row_key
+from lsfa_book.studies.tables import STUDY, TABLES
 from lsfa_lite.config import LITE
 from lsfa_lite.data.files import written_beside
 
-OUT = Path(__file__).parents[1] / "lsfa_book/records/reproduction.json"
+RECORDS = Path(__file__).parents[1] / "lsfa_book/records"
+STUDIES = ("reproduction", "confirmation", "effect")
+
+
+def belongs(record: Record, study: str) -> bool:
+    tables = STUDY if study == "effect" else {n: t for n, t in TABLES.items() if n not in STUDY}
+    nuisance = record.get("nuisance", USUAL)
+    made = dataclasses.replace(Mini3DConfig(), nuisance=nuisance)
+    return (
+        record["row"] in {row_key(row, LITE) for rows in tables.values() for row in rows}
+        and record["data"] == f"mini3d {made}"
+        and (study == "effect" or nuisance == USUAL)
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("study", choices=STUDIES)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, help="another file than the book's own")
     arguments = parser.parse_args()
     for folder in arguments.folders:
         if not folder.is_dir():
             parser.error(f"{folder}: no such folder; give OUT/records of lsfa-lite reproduce")
-    wanted = {row_key(row, LITE) for rows in TABLES.values() for row in rows}
-    data = f"mini3d {Mini3DConfig()}"
     found = {name: r for folder in arguments.folders for name, r in load(folder).items()}
-    kept = [r for _, r in sorted(found.items()) if r["row"] in wanted and r["data"] == data]
+    kept = [r for _, r in sorted(found.items()) if belongs(r, arguments.study)]
     if not kept:
         parser.error(f"none of {len(found)} records is of mini3d under LITE: nothing was written")
-    with written_beside(arguments.out) as temporary:
+    out = arguments.out or RECORDS / f"{arguments.study}.json"
+    with written_beside(out) as temporary:
         temporary.write_text(gather(kept))
-    print(f"{len(kept)} of {len(found)} records: {arguments.out}")
+    print(f"{len(kept)} of {len(found)} records: {out}")
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def pack(features: dict[str, Tensor], foreground: Tensor) -> tuple[dict[str, Ten
 
 def check(features: dict[str, Tensor], foreground: Tensor) -> None:
     """Raise ValueError for what cannot be trained on, naming it."""
-    if not features or not set(features) <= {"rgb", "3d"}:
-        raise ValueError(f"features has the keys {sorted(features)}, expected 'rgb', '3d' or both")
+    if len(features) != 1 and set(features) != {"rgb", "3d"}:
+        raise ValueError(f"features has the keys {sorted(features)}, expected one, or 'rgb', '3d'")
     if foreground.ndim != 2 or foreground.dtype != torch.bool or len(foreground) == 0:
         raise ValueError(
             f"foreground is {tuple(foreground.shape)} {foreground.dtype}, expected (S, N) bool "

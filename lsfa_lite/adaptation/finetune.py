@@ -26,7 +26,7 @@ from lsfa_lite.adaptation.trainable import (
 from lsfa_lite.adaptation.views import Networks, View, describe, look
 from lsfa_lite.config import AdaptationConfig, Config, Modality
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
+from lsfa_lite.features.extract import FeatureExtractor, PatchStack
 
 __all__ = ["WHAT", "FineTuneConfig", "FineTuned", "fine_tune", "parameters", "trainable"]
 
@@ -41,7 +41,7 @@ class FineTuned:
     """
 
     extractor: FeatureExtractor
-    features: PatchFeatures
+    features: PatchStack
     history: list[dict[str, float]]
 
 
@@ -74,7 +74,8 @@ def fine_tune(
     low_rank = make_all_trainable(what, networks, settings, config.seed)
     masks = zip(tqdm(train, "views", disable=not progress), before.foreground, strict=True)
     views = [look(networks, part, mask, config.features, device) for part, mask in masks]
-    adaptation = start(before.features, before.foreground, plan(config, settings), config.seed)
+    how = optimisation(config, settings)
+    adaptation = start(before.features, before.foreground, how, config.seed)
     adaptation.add_module("networks", nn.ModuleDict(networks))  # their weights are its weights
     train_networks(
         adaptation.to(device), networks, low_rank, views, settings, config.seed, progress
@@ -85,7 +86,9 @@ def fine_tune(
     after = {m: torch.zeros_like(f) for m, f in before.features.items()}  # S N D
     for m, network in networks.items():
         after[m][before.foreground] = torch.cat([describe(network, v[m]).cpu() for v in views])
-    return FineTuned(extractor, PatchFeatures(after, before.foreground), adaptation.history)
+    return FineTuned(
+        extractor, PatchStack(after, before.foreground, before.pixels), adaptation.history
+    )
 
 
 def parameters(
@@ -106,7 +109,7 @@ def check_request(what: str, config: Config) -> None:
         )
 
 
-def plan(config: Config, settings: FineTuneConfig) -> AdaptationConfig:
+def optimisation(config: Config, settings: FineTuneConfig) -> AdaptationConfig:
     """Losses, banks and input of the config, no adaptor, the settings' optimisation."""
     return replace(
         config.adaptation,

@@ -102,7 +102,7 @@ def shared_prototypes(
     adapted: dict[str, Tensor], foreground: Tensor, k: int, seed: int
 ) -> dict[str, Tensor]:
     """G of each modality (B, k, D) from one assignment, made on RGB where there is RGB."""
-    leader = adapted["rgb" if "rgb" in adapted else "3d"]
+    leader = adapted["rgb"] if "rgb" in adapted else next(iter(adapted.values()))
     labels = assign(leader.detach(), foreground, k, seed)  # (B, N)
     return {m: cluster_means(values, foreground, labels, k) for m, values in adapted.items()}
 

@@ -11,12 +11,13 @@ from scipy import ndimage
 from sklearn.cluster import DBSCAN
 from tqdm.auto import tqdm
 
-from lsfa_lite.config import BackgroundConfig, to_json
+from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
 from lsfa_lite.data.mvtec3d import SPLITS, categories, list_split
 from lsfa_lite.data.sample import Sample, valid_pixels
 from lsfa_lite.data.scans import Entry, read_scan
 
+SETTINGS = "clean.json"  # in the root of a cleaned data set
 JUDGES = 1000  # points of the border, and as many of the scan, that judge a hypothesis
 REFITS = 5  # three points carry the sensor's noise; a few rounds of least squares settle it
 
@@ -201,7 +202,7 @@ def clean_folder(
         raise ValueError(
             f"{src}: no category {unknown[0]!r}; there are {', '.join(found) or 'none'}"
         )
-    _same_config(out / "clean.json", to_json(config))
+    _same_config(out / SETTINGS, to_json(config))
     entries = [e for name in wanted for split in SPLITS for e in list_split(src / name / split)]
     folders = [out / e.path.parent.parent.relative_to(src) for e in entries]
     todo = [
@@ -212,6 +213,12 @@ def clean_folder(
     for entry, folder in tqdm(todo, desc="clean", unit="scan", disable=not progress):
         clean_scan(entry, folder, config)
     return len(todo)
+
+
+def background_of(root: str | Path) -> BackgroundConfig | None:
+    """How `clean_folder` made this root; None for one that it did not make."""
+    path = Path(root) / SETTINGS
+    return from_json(path.read_text(), BackgroundConfig) if path.is_file() else None
 
 
 def clean_scan(entry: Entry, folder: Path, config: BackgroundConfig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,21 +31,61 @@ from lsfa_lite.features.projection import (
 
 @dataclass(frozen=True)
 class PatchFeatures:
-    """features: modality -> (N, D); foreground: (N,) bool, the patches that lie on the part.
-
-    Of several samples stacked: (S, N, D) and (S, N). pixels: (image_size, image_size) bool, the
-    part itself, of a single sample.
+    """Of one sample. features: modality -> (N, D); foreground: (N,) bool, the patches that lie on
+    the part; pixels: (H, W) bool, the part itself in the square that the networks see, if known.
     """
 
     features: dict[Modality, Tensor]
     foreground: Tensor
     pixels: Tensor | None = None
 
+
+@dataclass(frozen=True)
+class PatchStack:
+    """Of several samples: features (B, N, D), foreground (B, N), pixels (B, H, W), if known."""
+
+    features: dict[Modality, Tensor]
+    foreground: Tensor
+    pixels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.foreground)
+
     def sample(self, index: int) -> PatchFeatures:
-        """One of a stack."""
-        return PatchFeatures(
-            {m: f[index] for m, f in self.features.items()}, self.foreground[index]
+        """One of them, as `FeatureExtractor` describes it."""
+        features = {m: f[index] for m, f in self.features.items()}
+        pixels = None if self.pixels is None else self.pixels[index]
+        return PatchFeatures(features, self.foreground[index], pixels)
+
+    @classmethod
+    def of(cls, rows: Sequence[PatchFeatures]) -> PatchStack:
+        """Stacked on the CPU, with the modalities that all of them have."""
+        names = [m for m in rows[0].features if all(m in row.features for row in rows)]
+        pixels = [row.pixels for row in rows if row.pixels is not None]
+        return cls(
+            {m: torch.stack([row.features[m] for row in rows]) for m in names},
+            torch.stack([row.foreground for row in rows]),
+            torch.stack(pixels) if len(pixels) == len(rows) else None,
         )
+
+
+class Extractor(Protocol):
+    """What a detector asks of whoever describes its samples; `FeatureExtractor` is the usual one.
+
+    names: what comes out when `modalities` are asked for. fingerprint: which weights made it.
+    """
+
+    def names(self, modalities: Sequence[Modality]) -> tuple[Modality, ...]: ...
+
+    def fingerprint(self, modality: Modality) -> str: ...
+
+    def __call__(self, sample: Sample, modalities: Sequence[Modality]) -> PatchFeatures: ...
+
+    def stack(
+        self, samples: Sequence[Sample], modalities: Sequence[Modality], progress: bool = False
+    ) -> PatchStack: ...
+
+    def to(self, device: torch.device) -> Extractor: ...
 
 
 def square_pixels(sample: Sample, size: int) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -78,6 +119,13 @@ class FeatureExtractor:
         self._networks: dict[str, torch.nn.Module] = {}
         self._fingerprints: dict[str, str] = {}
 
+    def to(self, device: str | torch.device) -> FeatureExtractor:
+        """Moved in place, with the networks that are loaded."""
+        self.device = torch.device(device)
+        for network in self._networks.values():
+            network.to(self.device)
+        return self
+
     def network(self, modality: Modality) -> torch.nn.Module | None:
         """The frozen network of a modality; None for FPFH, which has no weights."""
         config = self.config
@@ -92,6 +140,9 @@ class FeatureExtractor:
                 made = load_point_mae(config.points, self.device, self.seed)
             self._networks[modality] = made
         return self._networks[modality]
+
+    def names(self, modalities: Sequence[Modality]) -> tuple[Modality, ...]:
+        return tuple(modalities)
 
     def fingerprint(self, modality: Modality) -> str:
         """Which weights describe this modality; "fpfh" where there are none."""
@@ -128,14 +179,11 @@ class FeatureExtractor:
         samples: Sequence[Sample],
         modalities: Sequence[Modality] = ("rgb", "3d"),
         progress: bool = False,
-    ) -> PatchFeatures:
-        """Several samples, stacked on the CPU: (S, N, D) per modality that all of them have."""
-        rows = [self(s, modalities) for s in tqdm(samples, "features", disable=not progress)]
-        shared = [m for m in modalities if all(m in row.features for row in rows)]
-        features: dict[Modality, Tensor] = {}
-        for modality in shared:
-            features[modality] = torch.stack([row.features[modality] for row in rows])
-        return PatchFeatures(features, torch.stack([row.foreground for row in rows]))
+    ) -> PatchStack:
+        """Several samples, stacked on the CPU: (B, N, D) per modality that all of them have."""
+        return PatchStack.of(
+            [self(s, modalities) for s in tqdm(samples, "features", disable=not progress)]
+        )
 
     def _describe(self, modality: Modality, array: np.ndarray, path: str) -> Tensor:
         describe = self._describe_image if modality == "rgb" else self._describe_cloud

@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.features.extract import PatchFeatures
+
 
 @torch.no_grad()
 def anomaly_map(
@@ -65,6 +68,16 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     flat = F.conv2d(flat, kernel[None, None, :, None], padding=(radius, 0))
     flat = F.conv2d(flat, kernel[None, None, None, :], padding=(0, radius))
     return rearrange(flat, "(b c) 1 h w -> b c h w", b=len(images))
+
+
+@torch.no_grad()
+def map_of_scan(distances: Tensor, row: PatchFeatures, sample: Sample, sigma: float) -> Tensor:
+    """Patch distances (N,) of a described scan -> (H, W) float32 on the CPU, 0 off the part."""
+    assert row.pixels is not None  # a scan that was just described has them
+    on, pixels = row.foreground.to(distances.device), row.pixels.to(distances.device)
+    square = anomaly_map(distances, on, len(pixels), sigma, pixels)
+    values = unsquare(square, sample.shape).float().cpu()
+    return values * torch.from_numpy(sample.foreground)
 
 
 @torch.no_grad()

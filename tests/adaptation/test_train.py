@@ -475,7 +475,7 @@ def test_features_that_do_not_fit_are_refused():
     features, foreground = data()
     cases = [
         (({}, foreground), "keys"),
-        (({"depth": features["rgb"]}, foreground), "keys"),
+        (({"depth": features["rgb"], "rgb": features["rgb"]}, foreground), "keys"),
         ((features, foreground[:3]), "as the foreground"),
         ((features, foreground.float()), "bool"),
         (({"rgb": features["rgb"][:0]}, foreground[:0]), "at least one"),

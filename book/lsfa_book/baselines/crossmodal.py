@@ -24,7 +24,7 @@ from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
 from lsfa_lite.scoring.fusion import threshold
-from lsfa_lite.scoring.maps import anomaly_map, unsquare
+from lsfa_lite.scoring.maps import map_of_scan
 
 WHAT = ("product", "sum", "strangers")
 OTHER: dict[Modality, Modality] = {"rgb": "3d", "3d": "rgb"}
@@ -184,9 +184,7 @@ class CrossmodalDetector:
         """(Q,) -> (H, W) float32 in the sample's own pixels, 0 off the part."""
         patches = torch.zeros(len(found.foreground))  # N
         patches[found.foreground] = values
-        size, sigma = self.config.features.image_size, self.config.scoring.blur
-        square = anomaly_map(patches, found.foreground, size, sigma, found.pixels)  # S S
-        return unsquare(square, sample.shape).numpy() * sample.foreground
+        return map_of_scan(patches, found, sample, self.config.scoring.blur).numpy()
 
 
 def run(

@@ -8,8 +8,7 @@ the public code of M3DM, of LSFA (commit a8dd6d7) and of 3D-ADS, read and not co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,44 +16,58 @@ from einops import rearrange
 from scipy.ndimage import label
 from torch import Tensor
 
-from lsfa_lite.config import Config, Modality
+from lsfa_lite.config import Config, Modality, ScoringConfig
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector, Scored
 from lsfa_lite.evaluation import Table, evaluate
-from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
-from lsfa_lite.scoring.calibration import Calibration
+from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures, PatchStack
+from lsfa_lite.scoring.calibration import Calibration, calibrate
 from lsfa_lite.scoring.fusion import Normaliser, Scale, threshold
 from lsfa_lite.scoring.metrics import NEIGHBOURS, area_below
-from lsfa_lite.scoring.patchcore import PatchCore
+from lsfa_lite.scoring.patchcore import PatchScores
 
 Device = str | torch.device
+Samples = Sequence[Sample]
 
 
 def run(
     what: str,
     config: Config,
-    train: Sequence[Sample],
-    validation: Sequence[Sample],
-    test: Sequence[Sample],
+    train: Samples,
+    validation: Samples,
+    test: Samples,
     device: Device = "cpu",
 ) -> Table:
     """Fit and evaluate with one error, or "none"; adapted or not, as the config says.
 
     Raises ValueError for an error that is not in WHAT, and for one that the config cannot have.
     """
-    scored = make_detector(what, config, device).fit(train, validation).score(test)
+    scored = score(what, fit(what, config, train, validation, device), test)
     table = evaluate(scored, test)
     return with_few_thresholds(table, scored, test) if what == "hundred_thresholds" else table
 
 
-def make_detector(what: str, config: Config, device: Device = "cpu") -> LSFADetector:
-    """The detector with this error, not yet fitted. Raises ValueError as `run` does."""
-    if what not in VARIANTS:
+def fit(
+    what: str, config: Config, train: Samples, validation: Samples, device: Device = "cpu"
+) -> LSFADetector:
+    """The detector with this error, fitted. Raises ValueError as `run` does."""
+    if what not in WHAT:
         raise ValueError(f"no error {what!r}; there are {', '.join(WHAT)}")
-    return VARIANTS[what](config, device)
+    return FITS.get(what, clean)(config, train, validation, device)
 
 
-class SwappedStatistics(LSFADetector):
+def score(what: str, detector: LSFADetector, test: Samples) -> list[Scored]:
+    scored = detector.score(test)
+    return eight_bit_blur(detector, scored) if what == "eight_bit_blur" else scored
+
+
+def clean(config: Config, train: Samples, validation: Samples, device: Device) -> LSFADetector:
+    return LSFADetector(config, device).fit(train, validation)
+
+
+def swapped_statistics(
+    config: Config, train: Samples, validation: Samples, device: Device
+) -> LSFADetector:
     """M3DM and LSFA, two banks: xyz_std is the deviation of RGB, rgb_mean the mean of XYZ.
 
     There: both modalities are shifted by the mean of 3D and divided by the deviation of RGB. That
@@ -63,22 +76,26 @@ class SwappedStatistics(LSFADetector):
     Clean: each modality has its own mean and deviation. A modality alone keeps its order either
     way: only the fused score can change.
     """
+    return LSFADetector(config, device, calibration=swapped_calibration).fit(train, validation)
 
-    def _calibrate(self, adapted: PatchFeatures, held_out: PatchFeatures | None) -> Calibration:
-        clean = super()._calibrate(adapted, held_out)
-        fusion = dataclasses.replace(clean.fusion, normalisers=swapped(clean.fusion.normalisers))
-        if held_out is None:
-            raise ValueError("give validation parts: the swap is measured with them")
-        rows = [self.score_features(held_out.sample(i)) for i in range(len(held_out.foreground))]
-        images = {m: torch.tensor([r[m].image_score for r in rows]) for m in self.modalities}
-        maps = {m: torch.stack([r[m].distances for r in rows]).cpu() for m in self.modalities}
-        rate, both = self.config.scoring.false_positive_rate, "+".join(self.modalities)
-        highest = fusion.fuse_maps(maps).amax(dim=1)  # (S,)
-        return Calibration(
-            fusion,
-            clean.thresholds | {both: threshold(fusion.fuse_images(images), rate)},
-            clean.map_thresholds | {both: threshold(highest, rate)},
-        )
+
+def swapped_calibration(
+    scores: Mapping[str, Sequence[PatchScores]],
+    foreground: Tensor,
+    config: ScoringConfig,
+    seed: int = 0,
+) -> Calibration:
+    right = calibrate(scores, foreground, config, seed)
+    fusion = dataclasses.replace(right.fusion, normalisers=swapped(right.fusion.normalisers))
+    images = {m: torch.tensor([s.image_score for s in rows]) for m, rows in scores.items()}
+    maps = {m: torch.stack([s.distances for s in rows]).cpu() for m, rows in scores.items()}
+    rate, both = config.false_positive_rate, "+".join(scores)
+    highest = fusion.fuse_maps(maps).amax(dim=1)  # B
+    return Calibration(
+        fusion,
+        right.thresholds | {both: threshold(fusion.fuse_images(images), rate)},
+        right.map_thresholds | {both: threshold(highest, rate)},
+    )
 
 
 def swapped(normalisers: dict[Modality, Normaliser]) -> dict[Modality, Normaliser]:
@@ -92,7 +109,9 @@ def swapped(normalisers: dict[Modality, Normaliser]) -> dict[Modality, Normalise
     return dict.fromkeys(normalisers, mixed)
 
 
-class SmallRgbBank(LSFADetector):
+def small_rgb_bank(
+    config: Config, train: Samples, validation: Samples, device: Device
+) -> LSFADetector:
     """M3DM and LSFA, two banks: the size of the RGB coreset is a tenth of the 3D *coreset*.
 
     There: the 3D bank is reduced first, and its new length is used for RGB. 3D keeps 10 % of its
@@ -100,26 +119,26 @@ class SmallRgbBank(LSFADetector):
     Here: as many rows as that, the first that the greedy coreset chose.
     Clean: a tenth of the modality's own patches.
     """
-
-    def fit_features(
-        self,
-        features: PatchFeatures,
-        held_out: PatchFeatures | None = None,
-        progress: bool = False,
-        checkpoint: Path | None = None,
-    ) -> LSFADetector:
-        super().fit_features(features, held_out, progress, checkpoint)
-        if "rgb" not in self.banks or "3d" not in self.banks:
-            raise ValueError("the RGB bank is cut by the 3D bank's size: both are needed")
-        rgb = self.banks["rgb"]
-        count = max(1, round(self.config.scoring.coreset * len(self.banks["3d"].bank)))
-        rows = None if rgb.samples is None else rgb.samples[:count]
-        self.banks["rgb"] = dataclasses.replace(rgb, bank=rgb.bank[:count], samples=rows)
-        self.calibration = self._calibrate(self._adapt(features), held_out)
-        return self
+    detector = LSFADetector(config, device)
+    parts, held_out = described(detector, train, validation)
+    detector.adapt_to(parts).remember(parts)
+    if set(detector.banks) != {"rgb", "3d"}:
+        raise ValueError("the RGB bank is cut by the 3D bank's size: both are needed")
+    rgb = detector.banks["rgb"]
+    count = max(1, round(config.scoring.coreset * len(detector.banks["3d"].bank)))
+    rows = None if rgb.samples is None else rgb.samples[:count]
+    detector.banks["rgb"] = dataclasses.replace(rgb, bank=rgb.bank[:count], samples=rows)
+    return detector.calibrate(parts, held_out)
 
 
-class EightBitBlur(LSFADetector):
+def described(
+    detector: LSFADetector, train: Samples, validation: Samples
+) -> tuple[PatchStack, PatchStack | None]:
+    names, stack = detector.config.modalities, detector.extractor.stack
+    return stack(train, names), stack(validation, names) if len(validation) else None
+
+
+def eight_bit_blur(detector: LSFADetector, scored: Sequence[Scored]) -> list[Scored]:
     """3D-ADS, M3DM, LSFA: the blur of the anomaly map goes through an 8-bit picture.
 
     There: each map is divided by its maximum, made a picture of whole numbers 0 to 255, blurred as
@@ -127,9 +146,14 @@ class EightBitBlur(LSFADetector):
     Here: the clean blur; then each modality's map is rounded to 255 steps of its own maximum.
     Clean: floating-point numbers all the way. Image scores do not come from maps and stay.
     """
-
-    def _map(self, distances: Tensor, row: PatchFeatures, sample: Sample) -> Tensor:
-        return eight_bit(super()._map(distances, row, sample))
+    assert detector.calibration is not None
+    fusion, found = detector.calibration.fusion, []
+    for one in scored:
+        maps = {m: eight_bit(torch.from_numpy(v)) for m, v in one.modality_maps.items()}
+        fused = fusion.fuse_maps(maps).numpy().astype(np.float32)
+        coarse = {m: values.numpy() for m, values in maps.items()}
+        found.append(dataclasses.replace(one, anomaly_map=fused, modality_maps=coarse))
+    return found
 
 
 def eight_bit(values: Tensor) -> Tensor:
@@ -140,7 +164,9 @@ def eight_bit(values: Tensor) -> Tensor:
     return (values / highest * 255).round() / 255 * highest
 
 
-class BatchStatistics(LSFADetector):
+def batch_statistics(
+    config: Config, train: Samples, validation: Samples, device: Device
+) -> LSFADetector:
     """M3DM and its followers never call eval() on Point-MAE.
 
     There: BatchNorm normalises by the statistics of the cloud at hand, in the banks and at the
@@ -148,14 +174,12 @@ class BatchStatistics(LSFADetector):
     Here: config.features.points.batch_norm = "batch".
     Clean: the statistics of pretraining, for clouds scaled as in pretraining.
     """
-
-    def __init__(self, config: Config, device: Device = "cpu"):
-        if config.features.points.backbone != "point_mae":
-            raise ValueError(
-                f"the backbone {config.features.points.backbone!r} has no BatchNorm; "
-                'set features.points.backbone="point_mae"'
-            )
-        super().__init__(config.change(features__points__batch_norm="batch"), device)
+    if config.features.points.backbone != "point_mae":
+        raise ValueError(
+            f"the backbone {config.features.points.backbone!r} has no BatchNorm; "
+            'set features.points.backbone="point_mae"'
+        )
+    return clean(config.change(features__points__batch_norm="batch"), train, validation, device)
 
 
 class MisalignedExtractor(FeatureExtractor):
@@ -182,7 +206,9 @@ def misplaced(features: Tensor) -> Tensor:
     return rearrange(features, "... (row four) d -> ... (four row) d", four=4)
 
 
-class MisalignedTokens(LSFADetector):
+def misaligned_tokens(
+    config: Config, train: Samples, validation: Samples, device: Device
+) -> LSFADetector:
     """M3DM's features for training its fusion, LSFA's for its adaptation: RGB at wrong places.
 
     There: the arithmetic of `misplaced` (LSFA's extraction lacks the permutation altogether), in
@@ -190,49 +216,33 @@ class MisalignedTokens(LSFADetector):
     Here: in training and test, so that a patch's colour is judged at another patch.
     Clean: patch j of RGB is patch j of 3D.
     """
-
-    def __init__(self, config: Config, device: Device = "cpu"):
-        super().__init__(config, device)
-        self.extractor = MisalignedExtractor(config.features, self.device, config.seed)
+    extractor = MisalignedExtractor(config.features, device, config.seed)
+    return LSFADetector(config, device, extractor=extractor).fit(train, validation)
 
 
-class MisalignedTraining(LSFADetector):
+def misaligned_training(
+    config: Config, train: Samples, validation: Samples, device: Device
+) -> LSFADetector:
     """The same error where M3DM has it: adaptation learns from misplaced pairs, the rest is right.
 
-    There: as in MisalignedTokens. Here and in M3DM banks and test use features at their own places.
+    There: as in misaligned_tokens. Here and in M3DM banks and test use features at their places.
     """
-
-    def fit_features(
-        self,
-        features: PatchFeatures,
-        held_out: PatchFeatures | None = None,
-        progress: bool = False,
-        checkpoint: Path | None = None,
-    ) -> LSFADetector:
-        moved = {m: misplaced(f) if m == "rgb" else f for m, f in features.features.items()}
-        wrong = dataclasses.replace(features, features=moved)
-        super().fit_features(wrong, held_out, progress, checkpoint)  # for the adaptation alone
-        adapted = self._adapt(features)
-        on_part, scoring = adapted.foreground.to(self.device), self.config.scoring
-        for m, values in adapted.features.items():
-            self.banks[m] = PatchCore.fit(
-                values.to(self.device), on_part, scoring, self.config.seed
-            )
-        self.calibration = self._calibrate(adapted, held_out)
-        return self
+    detector = LSFADetector(config, device)
+    parts, held_out = described(detector, train, validation)
+    moved = {m: misplaced(f) if m == "rgb" else f for m, f in parts.features.items()}
+    detector.adapt_to(dataclasses.replace(parts, features=moved))
+    return detector.remember(parts).calibrate(parts, held_out)
 
 
-VARIANTS: dict[str, Callable[[Config, Device], LSFADetector]] = {
-    "none": LSFADetector,
-    "swapped_statistics": SwappedStatistics,
-    "rgb_bank_1_percent": SmallRgbBank,
-    "eight_bit_blur": EightBitBlur,
-    "batch_norm_batch": BatchStatistics,
-    "misaligned_tokens": MisalignedTokens,
-    "misaligned_training": MisalignedTraining,
-    "hundred_thresholds": LSFADetector,  # an error of the measurement, see with_few_thresholds
+FITS: dict[str, Callable[[Config, Samples, Samples, Device], LSFADetector]] = {
+    "swapped_statistics": swapped_statistics,
+    "rgb_bank_1_percent": small_rgb_bank,
+    "batch_norm_batch": batch_statistics,
+    "misaligned_tokens": misaligned_tokens,
+    "misaligned_training": misaligned_training,
 }
-WHAT: tuple[str, ...] = tuple(VARIANTS)
+# the last two leave the fit alone: an error of the map, and one of the measurement
+WHAT: tuple[str, ...] = ("none", *FITS, "eight_bit_blur", "hundred_thresholds")
 
 
 def with_few_thresholds(

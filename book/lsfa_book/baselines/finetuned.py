@@ -30,8 +30,7 @@ def run(
     tuned = fine_tune(what, config, train, device, progress, settings)
     modalities = tuple(tuned.features.features)
     plain = config.change(adaptation__steps=0, features__cache=False, modalities=modalities)
-    detector = LSFADetector(plain, device)
-    detector.extractor = tuned.extractor
+    detector = LSFADetector(plain, device, extractor=tuned.extractor)
     held_out = tuned.extractor.stack(validation, modalities, progress) if len(validation) else None
-    detector.fit_features(tuned.features, held_out, progress)
+    detector.fit_features(tuned.features, held_out, progress=progress)
     return evaluate(detector.score(test, progress=progress), test)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 
@@ -16,19 +17,26 @@ from lsfa_lite.config import Config, Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector
 from lsfa_lite.evaluation import Table, evaluate
-from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
+from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures, PatchStack
 
-NAME: Modality = "rgb"  # the detector knows the joined features under this name
+NAME = "rgb+3d"  # of the one modality that comes out
+Described = TypeVar("Described", PatchFeatures, PatchStack)
 
 
-def join(features: PatchFeatures) -> PatchFeatures:
-    """{"rgb": (..., N, D), "3d": (..., N, E)} -> {"rgb": (..., N, D + E)}."""
+def join(features: Described) -> Described:
+    """{"rgb": (..., N, D), "3d": (..., N, E)} -> {"rgb+3d": (..., N, D + E)}."""
     joined = torch.cat([features.features["rgb"], features.features["3d"]], dim=-1)
     return dataclasses.replace(features, features={NAME: joined})
 
 
 class JoinedExtractor(FeatureExtractor):
     """Both modalities described as ever, then put side by side."""
+
+    def names(self, modalities: Sequence[Modality]) -> tuple[Modality, ...]:
+        return (NAME,)
+
+    def fingerprint(self, modality: Modality) -> str:
+        return "+".join(super(JoinedExtractor, self).fingerprint(m) for m in ("rgb", "3d"))
 
     def __call__(
         self, sample: Sample, modalities: Sequence[Modality] = ("rgb", "3d")
@@ -45,7 +53,6 @@ def run(
     device: str | torch.device = "cpu",
 ) -> Table:
     """One bank of joined rows. `what` is empty: there is one way to do it."""
-    detector = LSFADetector(config.change(modalities=(NAME,)), device)
-    detector.extractor = JoinedExtractor(config.features, detector.device, config.seed)
-    detector.fit(train, validation)
+    extractor = JoinedExtractor(config.features, device, config.seed)
+    detector = LSFADetector(config, device, extractor=extractor).fit(train, validation)
     return evaluate(detector.score(test), test)

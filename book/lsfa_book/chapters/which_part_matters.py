@@ -17,7 +17,7 @@ from scipy import stats
 from lsfa_book.checking import Exercise
 from lsfa_book.figures.charts import GRID, positions
 from lsfa_book.figures.style import DEFECT, INK
-from lsfa_book.studies.effect import Difference
+from lsfa_book.studies.comparison import Difference
 
 LOSS, NOTHING, GAIN = "#d1660a", "#ececec", "#2a7fbf"
 LETTERS = "#333333"  # on tiles and menus, which have a light ground on every page

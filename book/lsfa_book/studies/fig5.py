@@ -16,12 +16,10 @@ from lsfa_book.figures.charts import panels
 from lsfa_book.figures.clouds import clouds
 from lsfa_book.figures.pictures import SHOW, anomaly_overlay
 from lsfa_book.figures.style import ANOMALY, INK
-from lsfa_book.studies.tables import NONE, WHITENING
+from lsfa_book.studies.tables import THREE
 from lsfa_lite.config import Config
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector
-
-VARIANTS = {"no adaptation": NONE, "whitening": WHITENING, "LSFA": {}}
 
 
 class Splits(Protocol):
@@ -52,9 +50,9 @@ def compare(
 ) -> Iterator[tuple[str, Example]]:
     """(defect, example) of each kind of defect: the middle part of its folder, not a picked one."""
     detectors = {}
-    for name, changes in VARIANTS.items():
-        config = preset.change(**changes)
-        detectors[name] = LSFADetector(config, device).fit(data.train, data.validation)
+    for row in THREE:
+        config = preset.change(**row.changes)
+        detectors[row.name] = LSFADetector(config, device).fit(data.train, data.validation)
     kinds: dict[str, list[Sample]] = {}
     for sample in data.test:
         if sample.label == 1:

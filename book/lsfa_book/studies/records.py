@@ -15,12 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies.tables import TABLES, Row
 from lsfa_lite.config import LITE, Config, to_json
 from lsfa_lite.data.files import written_beside
 
 Record = dict[str, Any]
 Values = dict[tuple[str, int], float]  # (category, seed) -> a metric
+USUAL = Mini3DConfig().nuisance
 EVERY = {"category", "seed", "row", "data"}  # keys of every record, of a failed run's too
 
 
@@ -64,34 +66,44 @@ def load(folder: Path) -> dict[str, Record]:
 
 
 def measured(
-    rows: Iterable[Row], records: Iterable[Record], preset: Config = LITE, metric: str = "i_auroc"
+    rows: Iterable[Row],
+    records: Iterable[Record],
+    preset: Config = LITE,
+    metric: str = "i_auroc",
+    view: str | None = None,
 ) -> dict[str, Values]:
-    """Row -> {(category, seed): value} of the records that have metrics."""
+    """Row -> {(category, seed): value} of the records that have metrics; view: else the row's."""
     by_key: dict[str, list[Record]] = {}
     for record in records:
         if "metrics" in record:
             by_key.setdefault(record["row"], []).append(record)
     return {
         row.name: {
-            (r["category"], r["seed"]): view(r["metrics"], row.view)[metric]
+            (r["category"], r["seed"]): seen(r["metrics"], view or row.view)[metric]
             for r in by_key.get(row_key(row, preset), [])
         }
         for row in rows
     }
 
 
-def view(metrics: Mapping[str, Any], name: str) -> Mapping[str, float]:
+def seen(metrics: Mapping[str, Any], name: str) -> Mapping[str, float]:
     """Of the fused score ("all"), or of one modality alone."""
     return metrics["all"] if name == "all" else metrics["modalities"][name]
 
 
+def of_nuisance(records: Iterable[Record], nuisance: float) -> list[Record]:
+    """Those on parts that vary so much; records from before it was written down are usual ones."""
+    return [r for r in records if r.get("nuisance", USUAL) == nuisance]
+
+
 def gather(records: Iterable[Record]) -> str:
     """Text of the file that is shipped: what was measured, without what the rows say already."""
-    kept = ("category", "seed", "row", "seconds", "peak_mb")
+    kept = ("category", "seed", "nuisance", "row", "seconds", "peak_mb")
     lines, machines = [], set()
     for record in records:
         if "metrics" in record:
-            small = {key: record[key] for key in kept} | {"metrics": rounded(record["metrics"])}
+            small = {key: record[key] for key in kept if key in record}
+            small["metrics"] = rounded(record["metrics"])
             small["date"] = record["date"][:10]
             lines.append(json.dumps(small))
             machines.add(json.dumps(record["machine"] | {"data": record["data"]}))
@@ -115,7 +127,7 @@ def shipped(study: str = "reproduction") -> list[Record]:
     """The records that come with the package: LITE on mini3d, four categories.
 
     study   "reproduction": every table, seeds 0 to 2; "confirmation": Table 7 with 5 and 10 shots
-            on seeds 3 to 5, made after the others had raised a question
+            on seeds 3 to 5, made after the others had raised a question; "effect": chapter 13's
     """
     return _shipped(study)["records"]
 

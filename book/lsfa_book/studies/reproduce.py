@@ -136,6 +136,7 @@ def perform(run: Run, parts: Parts, device: str | torch.device) -> Record:
         "method": run.method,
         "shots": run.shots,
         "data": run.data,
+        **({"nuisance": parts.made.nuisance} if parts.made else {}),
         "config": json.loads(to_json(run.config)),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(device),

@@ -28,8 +28,7 @@ def fit(rings, config):
 
     def fitted(what: str) -> LSFADetector:
         if what not in known:
-            made = earlier.make_detector(what, config)
-            known[what] = made.fit(rings["train"], rings["validation"])
+            known[what] = earlier.fit(what, config, rings["train"], rings["validation"])
         return known[what]
 
     return fitted
@@ -41,7 +40,7 @@ def scored(rings, fit):
 
     def of(what: str):
         if what not in known:
-            known[what] = fit(what).score(rings["test"])
+            known[what] = earlier.score(what, fit(what), rings["test"])
         return known[what]
 
     return of
@@ -118,7 +117,7 @@ def test_the_rgb_bank_keeps_a_tenth_of_a_tenth(fit, rings, config):
     assert len(wrong.banks["rgb"].bank) == len(wrong.banks["rgb"].samples) == count
     # the same rows that a coreset of that size would have
     small = dataclasses.replace(config.scoring, coreset=count / patches)
-    adapted = wrong._adapt(features)
+    adapted = wrong.adapted(features)
     fresh = PatchCore.fit(adapted.features["rgb"], adapted.foreground, small, config.seed)
     assert torch.equal(fresh.bank, wrong.banks["rgb"].bank)
 
@@ -194,7 +193,7 @@ def test_misaligned_training_touches_the_learning_only(fit, rings, config, score
     assert torch.equal(clean.banks["3d"].bank, wrong.banks["3d"].bank)
     quick = config.change(adaptation__steps=2)
     pair = [
-        earlier.make_detector(what, quick).fit(rings["train"], rings["validation"])
+        earlier.fit(what, quick, rings["train"], rings["validation"])
         for what in ("none", "misaligned_training")
     ]
     learned = [d.adaptation.adapt("3d", a.features["3d"][None], a.foreground[None]) for d in pair]
@@ -203,13 +202,15 @@ def test_misaligned_training_touches_the_learning_only(fit, rings, config, score
 
 def test_batch_statistics_need_the_network_that_has_them(config, rings):
     with pytest.raises(ValueError, match="point_mae"):
-        earlier.make_detector("batch_norm_batch", config)
+        earlier.fit("batch_norm_batch", config, rings["train"], rings["validation"])
     points = dataclasses.replace(
         config.features.points, backbone="point_mae", groups=32, group_size=16
     )
     with_network = config.change(features__points=points)
-    wrong = earlier.make_detector("batch_norm_batch", with_network)
-    clean = earlier.make_detector("none", with_network)
+    clean, wrong = (
+        earlier.fit(what, with_network, rings["train"], rings["validation"])
+        for what in ("none", "batch_norm_batch")
+    )
     kinds = [
         {m.statistics for m in d.extractor.network("3d").modules() if hasattr(m, "statistics")}
         for d in (clean, wrong)

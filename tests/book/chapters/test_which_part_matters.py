@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from lsfa_book.chapters.which_part_matters import forest, tiles
-from lsfa_book.studies.effect import Difference
+from lsfa_book.studies.comparison import Difference
 
 GROUPS = {"one": ["a", "b"], "two": ["c"]}
-FOUND = {"a": Difference(0.02, 0.01, 0.04, 12), "c": Difference(-0.01, -0.03, 0.01, 4)}
+FOUND = {"a": Difference(0.02, 0.01, 0.04, 12, 0.01), "c": Difference(-0.01, -0.03, 0.01, 4, 0.3)}
 
 
 def of_forest():
-    other = {"a": Difference(0.0, -0.01, 0.01, 12)}
+    other = {"a": Difference(0.0, -0.01, 0.01, 12, 1.0)}
     steps = [("first", FOUND, {"b": 0.03}), ("second", other, {})]
     return forest(steps, GROUPS, alt="Rows with intervals")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lsfa_book.mini3d import Mini3DConfig
-from lsfa_book.studies.fig5 import VARIANTS, compare, turning, verdicts
+from lsfa_book.studies.fig5 import THREE, compare, turning, verdicts
 from lsfa_book.studies.reproduce import Parts
 from lsfa_lite.config import LITE
 
@@ -25,7 +25,7 @@ def test_every_kind_of_defect_has_one_part_and_every_detector_its_map(found):
     assert set(examples) == {s.defect for s in parts.test if s.label == 1}
     for defect, example in examples.items():
         assert example.sample.defect == defect
-        assert list(example.maps) == list(VARIANTS)
+        assert list(example.maps) == [row.name for row in THREE]
         for values in example.maps.values():
             assert values.shape == example.sample.shape
             assert np.isfinite(values).all()
@@ -43,9 +43,9 @@ def test_the_figures_show_all_maps_on_one_scale(found):
     example = next(iter(found[1].values()))
     figure = verdicts(example)
     titles = [axis.get_title() for axis in figure.axes[:5]]
-    assert titles == ["picture", "label", *VARIANTS]
+    assert titles == ["picture", "label", *(row.name for row in THREE)]
     turned = turning(example, points=900)
-    assert len(turned.data) == len(VARIANTS)
+    assert len(turned.data) == len(THREE)
     colours = np.concatenate([np.asarray(t.marker.color, dtype=float) for t in turned.data])
     assert colours.min() >= 0.5
     assert colours.max() <= 1.5
@@ -54,7 +54,7 @@ def test_the_figures_show_all_maps_on_one_scale(found):
 def test_several_parts_stand_below_one_another(found):
     examples = list(found[1].values())[:2]
     axes = verdicts(*examples).axes[:-1]  # without the colour bar
-    assert len(axes) == 2 * (2 + len(VARIANTS))
+    assert len(axes) == 2 * (2 + len(THREE))
     rows = (axes[0], axes[len(axes) // 2])
     assert [row.get_ylabel() for row in rows] == [
         e.sample.defect.replace("_", " ") for e in examples

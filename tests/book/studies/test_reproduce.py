@@ -338,7 +338,7 @@ def test_gathering_nothing_leaves_the_shipped_records_alone(tmp_path: Path):
     out.write_text("before")
     empty.mkdir()
     for folder, words in ((tmp_path / "nowhere", "no such folder"), (empty, "nothing was written")):
-        command = [sys.executable, script, folder, "--out", out]
+        command = [sys.executable, script, "reproduction", folder, "--out", out]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert words in done.stderr
