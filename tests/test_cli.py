@@ -111,7 +111,7 @@ def test_an_existing_model_is_not_overwritten(cleaned, model, capsys):
 
 @pytest.mark.slow
 def test_demo_prints_what_it_promises(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lsfa_book.mini3d.Mini3DConfig", lambda seed: SMALL)
+    monkeypatch.setattr("lsfa_book.mini3d.Mini3DConfig", lambda seed=0: SMALL)
     out = tmp_path / "figures.json"
     assert main(["demo", "--categories", "ring", "handle", "--json", str(out), *QUICK]) == 0
     text = capsys.readouterr().out
