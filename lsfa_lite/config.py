@@ -28,7 +28,7 @@ from lsfa_lite.checked import (
     from_values,
 )
 
-Modality = str  # "rgb" or "3d"
+Modality = Literal["rgb", "3d"]
 SENSES: tuple[tuple[Modality, ...], ...] = (("rgb", "3d"), ("rgb",), ("3d",))
 
 Senses = Annotated[

@@ -75,8 +75,8 @@ class FeatureExtractor:
         self.config = config
         self.device = torch.device(device)
         self.seed = seed
-        self._networks: dict[str, torch.nn.Module] = {}
-        self._fingerprints: dict[str, str] = {}
+        self._networks: dict[Modality, torch.nn.Module] = {}
+        self._fingerprints: dict[Modality, str] = {}
 
     def network(self, modality: Modality) -> torch.nn.Module | None:
         """The frozen network of a modality; None for FPFH, which has no weights."""
