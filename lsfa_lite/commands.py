@@ -17,15 +17,11 @@ def config_of(arguments: argparse.Namespace) -> Any:
     for item in arguments.set:
         field, _, text = item.partition("=")
         try:
-            values[field.replace(".", "__")] = _value(text)
+            value = json.loads(text)
         except json.JSONDecodeError:
-            values[field.replace(".", "__")] = text
+            value = text
+        values[field.replace(".", "__")] = value
     return {"lite": LITE, "paper": PAPER}[arguments.preset].change(**values)
-
-
-def _value(text: str) -> Any:
-    value = json.loads(text)
-    return tuple(value) if isinstance(value, list) else value
 
 
 def check_device(arguments: argparse.Namespace) -> None:

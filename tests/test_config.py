@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import pickle
 import re
+from argparse import Namespace
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import reduce
+from math import inf, nan
+from multiprocessing import get_context
+from operator import attrgetter
+from typing import Any
 
+import numpy as np
 import pytest
 
-from lsfa_lite import LITE, PAPER
-from lsfa_lite.config import from_json, to_json
+from lsfa_lite import LITE, PAPER, Config
+from lsfa_lite.adaptation.trainable import FineTuneConfig
+from lsfa_lite.cli import main
+from lsfa_lite.commands import config_of
+from lsfa_lite.config import BackgroundConfig, PointConfig, from_json, to_json
+
+# SHA-256 of the presets' JSON: records and model folders are found by this text
+TEXTS = {
+    LITE: "0fdd7613247c5446f1cddc26e058ca54a43beaa3ab154f55394ea038594ecfdb",
+    PAPER: "3b871beb7096b8ed75654c0af109c31da94bae1fdfdb3cab150975ed0259b3cd",
+    BackgroundConfig(): "7b80c6bc7d2409333d00a5fd8e8e9b7f41053cfac4019fc30b82bed8eb832e9b",
+}
+
+
+@pytest.mark.parametrize("config", TEXTS, ids=["lite", "paper", "background"])
+def test_the_text_of_a_preset_stays_as_it_is(config):
+    assert hashlib.sha256(to_json(config).encode()).hexdigest() == TEXTS[config]
 
 
 @pytest.mark.parametrize("config", [LITE, PAPER])
@@ -47,12 +73,12 @@ def test_an_unknown_field_is_named(field, words):
 def test_json_of_another_version_is_refused():
     values = json.loads(to_json(LITE))
     del values["scoring"]["blur"]
-    with pytest.raises(ValueError, match=r"missing fields \['blur'\]"):
+    values["scoring"]["glow"] = 1
+    words = r"ScoringConfig: unknown fields \['glow'\], missing fields \['blur'\]"
+    with pytest.raises(ValueError, match=words):
         from_json(json.dumps(values))
-    values = json.loads(to_json(LITE))
-    values["scoring"]["fusion"] = "median"
-    with pytest.raises(ValueError, match="'median' is not one of"):
-        from_json(json.dumps(values))
+    with pytest.raises(ValueError, match=r"Config = \[\]: expected"):
+        from_json("[]")
 
 
 @pytest.mark.parametrize("modalities", [(), ("depth",), ("3d", "rgb"), ("rgb", "rgb")])
@@ -75,26 +101,247 @@ def test_paper_is_the_paper():
     assert not adaptation.cosine
 
 
+# every field that is no bool and no free text, and what it must refuse
+BAD: dict[str, list[Any]] = {
+    "modalities": [[], ["depth"], ["3d", "rgb"], ["rgb", "rgb"], "rgb", 3],
+    "seed": [-1, 1.5, True, "1", None],
+    "features": [3, [], None],
+    "features.image_size": [0, -224, 224.0],
+    "features.grid": [0, -1, 225],
+    "features.min_foreground": [-0.1, 1.1, nan],
+    "features.image.stages": [[], [3, 2], [2, 2], [-1], [1.0], 2, "23"],
+    "features.image.mean": [[0.5, 0.5], [0.5, 0.5, nan], [0.5, 0.5, "0.5"], 0.5],
+    "features.image.std": [[0.5, 0.5, 0], [0.5, 0.5, 0.5, 0.5], [inf, 1, 1]],
+    "features.image.smooth": [0, 2, -1, True],
+    "features.points.backbone": ["pointnet", 1, ["fpfh"], None],
+    "features.points.groups": [0, -1],
+    "features.points.group_size": [0, -1],
+    "features.points.width": [0, 97],
+    "features.points.token_hidden": [0],
+    "features.points.depth": [0, 5],
+    "features.points.heads": [0, 5],
+    "features.points.layers": [[], [1, 6], [3, 1], [-1], 3],
+    "features.points.point_norm": ["sphere"],
+    "features.points.batch_norm": ["off"],
+    "features.points.neighbours": [0, 1.5, "all"],
+    "features.points.power": [-1, inf],
+    "features.points.max_points": [-1],
+    "features.points.fpfh_radius": [0, -0.1],
+    "features.points.fpfh_neighbours": [0],
+    "adaptation": [3, "linear"],
+    "adaptation.steps": [-5, 1.5, "abc", "5", True, None],
+    "adaptation.input": ["center"],
+    "adaptation.adaptor": ["mlp"],
+    "adaptation.norm": ["maybe"],
+    "adaptation.heads": [0],
+    "adaptation.projection": [0],
+    "adaptation.prototypes": [0],
+    "adaptation.local_alignment": [-1],
+    "adaptation.global_alignment": [-0.5],
+    "adaptation.local_compactness": [-1],
+    "adaptation.global_compactness": [inf],
+    "adaptation.consistency": [-0.6, nan],
+    "adaptation.temperature": [0, -0.1],
+    "adaptation.denominator": ["column"],
+    "adaptation.reduction": [""],
+    "adaptation.local_bank": [0, -3],
+    "adaptation.global_bank": [0],
+    "adaptation.bank_policy": ["lifo"],
+    "adaptation.min_fill": [0],
+    "adaptation.batch_size": [0],
+    "adaptation.lr": [-1e-3, "fast", nan, inf, False, 10**400],
+    "adaptation.weight_decay": [-0.01],
+    "adaptation.warmup": [9, -0.1],
+    "adaptation.clip": [-1],
+    "scoring": [None],
+    "scoring.coreset": [7, -1, 0],
+    "scoring.coreset_projection": [0],
+    "scoring.neighbours": [-1],
+    "scoring.image_score": ["mean"],
+    "scoring.top_patches": [0],
+    "scoring.blur": [-4],
+    "scoring.normalise": ["minmax"],
+    "scoring.fusion": ["median"],
+    "scoring.false_positive_rate": [0, 1, -0.05],
+    # bool and text
+    "name": [3, None],
+    "features.image.weights": [3],
+    "features.cache": [1, "yes"],
+    "adaptation.cosine": [0, None],
+}
+CASES = [(field, value) for field, values in BAD.items() for value in values]
+
+
+def refusals(field: str, value: Any) -> Iterator[str]:
+    """What code (as a whole, and on the way), JSON and the command line say."""
+    *path, last = field.split(".")
+    node = attrgetter(".".join(path))(LITE) if path else LITE
+    values = json.loads(to_json(LITE))
+    reduce(lambda inner, key: inner[key], path, values)[last] = value
+    arguments = Namespace(preset="lite", set=[f"{field}={json.dumps(value)}"])
+    for enter in (
+        lambda: dataclasses.replace(node, **{last: value}),
+        lambda: LITE.change(**{field.replace(".", "__"): value}),
+        lambda: from_json(json.dumps(values)),
+        lambda: config_of(arguments),
+    ):
+        with pytest.raises(ValueError, match="expected") as caught:
+            enter()
+        yield str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "value"), CASES)
+def test_a_bad_value_is_refused_at_every_entrance_in_the_same_words(field, value):
+    first, *others = refusals(field, value)
+    assert set(others) == {first}
+    assert re.fullmatch(r"\w+Config\.\w+ = .+: expected .+|Config\.\w+ = .+: expected .+", first)
+    assert field.split(".")[-1] in first
+
+
+def test_no_field_but_flags_and_text_is_without_a_bound():
+    def leaves(values: dict[str, Any], before: str = "") -> Iterator[str]:
+        for name, value in values.items():
+            if isinstance(value, dict):
+                yield from leaves(value, f"{before}{name}.")
+            elif not isinstance(value, bool):
+                yield before + name
+
+    text = {"features.image.backbone", "features.points.weights"}
+    assert set(leaves(dataclasses.asdict(LITE))) - text <= set(BAD)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (BackgroundConfig, "border", 0),  # xyz[0:-0] would be no strip, but everything
+        (BackgroundConfig, "border_share", 1.1),
+        (BackgroundConfig, "ransac_distance", 0),
+        (BackgroundConfig, "ransac_points", 2),
+        (BackgroundConfig, "ransac_iterations", 0),
+        (BackgroundConfig, "plane_distance", 0),
+        (BackgroundConfig, "cluster_radius", nan),
+        (BackgroundConfig, "cluster_points", 0),
+        (BackgroundConfig, "keep", "all"),
+        (BackgroundConfig, "sizeable", 0),
+        (BackgroundConfig, "pad", 1),
+        (BackgroundConfig, "seed", -1),
+        (FineTuneConfig, "steps", 0),
+        (FineTuneConfig, "batch_size", 0),
+        (FineTuneConfig, "lr", -1),
+        (FineTuneConfig, "rank", 0),
+        (FineTuneConfig, "scale", 0.5),
+        (FineTuneConfig, "start_rank", 0),
+        (FineTuneConfig, "orthogonality", -1),
+    ],
+)
+def test_the_configs_outside_of_config_are_checked_too(kind, field, value):
+    words = re.escape(f"{kind.__name__}.{field} = {value!r}: expected ")
+    with pytest.raises(ValueError, match=words):
+        kind(**{field: value})
+    with pytest.raises(ValueError, match=words):
+        from_json(json.dumps(json.loads(to_json(kind())) | {field: value}), kind)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
         ("adaptation__norm", "maybe", "AdaptationConfig.norm = 'maybe': expected 'pre' or 'post'"),
-        ("adaptation__steps", "abc", "steps = 'abc': expected int"),
-        ("adaptation__steps", True, "expected int"),
-        ("adaptation__cosine", 1, "expected bool"),
-        ("adaptation__lr", "fast", "expected float"),
-        ("features__points__neighbours", 1.5, "expected int or NoneType"),
-        ("features__points__layers", 3, "layers = 3: expected"),
+        ("adaptation__steps", "abc", "AdaptationConfig.steps = 'abc': expected int >= 0"),
+        ("adaptation__cosine", 1, "AdaptationConfig.cosine = 1: expected bool"),
+        ("adaptation__lr", "fast", "AdaptationConfig.lr = 'fast': expected float >= 0"),
+        ("scoring__coreset", 7, "ScoringConfig.coreset = 7: expected float above 0, at most 1"),
+        ("features__points__neighbours", 1.5, "= 1.5: expected int >= 1 or None"),
+        ("features__points__layers", 3, "layers = 3: expected ascending ints >= 0"),
+        ("features__points__layers", (1, 6), "layers = (1, 6): expected blocks 0..5 (depth)"),
+        ("features__points__heads", 5, "heads = 5: expected a divisor of width = 96"),
+        ("features__image__std", (1, 1), "std = (1, 1): expected (float > 0, float > 0, float > 0"),
+        ("features__image_size", 27, "FeatureConfig.grid = 28: expected at most image_size = 27"),
         ("adaptation", 3, "Config.adaptation = 3: expected AdaptationConfig"),
-        ("seed__x", 3, "no field 'x' in int"),
+        ("seed__x", 3, "no field 'x' in int; it has no fields"),
     ],
 )
-def test_a_value_that_a_field_cannot_have_is_refused(field, value, words):
+def test_a_refusal_says_what_is_expected(field, value, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         LITE.change(**{field: value})
 
 
-def test_whole_numbers_and_none_where_they_mean_something():
-    changed = LITE.change(adaptation__local_alignment=1, features__points__neighbours=None)
-    assert changed.adaptation.local_alignment == 1.0
-    assert changed.features.points.neighbours is None
+@pytest.mark.parametrize("item", ["adaptation.steps=-5", "adaptation.stepz=5", "modalities=[]"])
+def test_the_command_line_says_it_in_one_line(item, tmp_path, capsys):
+    assert main(["fit", str(tmp_path), "ring", "--out", str(tmp_path / "m"), "--set", item]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lsfa-lite: ")
+    assert item.split("=")[0].split(".")[-1] in line
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        *((f"adaptation__{name}", [0]) for name in ("steps", "lr", "clip", "consistency")),
+        *((f"adaptation__local_{name}", [0]) for name in ("alignment", "compactness")),
+        ("adaptation__warmup", [0, 1]),
+        ("scoring__blur", [0]),
+        ("scoring__neighbours", [0]),
+        ("scoring__coreset", [1, 1e-6]),
+        ("features__min_foreground", [0, 1]),
+        ("features__grid", [1, 224]),
+        ("features__points__max_points", [0]),
+        ("features__points__power", [0, 2]),
+        ("features__points__neighbours", [None, 1]),
+        ("features__points__layers", [(0,), [0, 5]]),
+        ("modalities", [("rgb",), ["3d"]]),
+    ],
+)
+def test_zeros_and_ends_that_mean_something(field, values):
+    for value in values:
+        got = attrgetter(field.replace("__", "."))(LITE.change(**{field: value}))
+        assert got == (tuple(value) if isinstance(value, list) else value)
+
+
+def test_fields_that_bind_each_other_change_together():
+    small = LITE.change(features__image_size=16, features__grid=8)
+    assert small == LITE.change(features__grid=8, features__image_size=16)
+    points = PointConfig(depth=12, layers=(3, 7, 11))
+    changed = LITE.change(features__points__layers=(1, 2), features__points=points)
+    assert changed.features.points == dataclasses.replace(points, layers=(1, 2))
+
+
+def test_numbers_of_numpy_and_ints_for_floats_become_pythons():
+    changed = LITE.change(
+        seed=np.int64(3),
+        adaptation__lr=np.float32(0.5),
+        adaptation__local_alignment=1,
+        features__points__layers=[np.int32(1)],
+    )
+    assert changed == from_json(to_json(changed))
+    adaptation = changed.adaptation
+    kinds = [type(x) for x in (changed.seed, adaptation.lr, adaptation.local_alignment)]
+    assert kinds == [int, float, float]
+    for odd in (np.bool_(True), np.float64(3), np.ones(2), np.str_("3")):
+        with pytest.raises(ValueError, match=r"Config.seed = .*expected int >= 0"):
+            LITE.change(seed=odd)
+
+
+def test_a_config_is_a_key_also_in_another_process():
+    again = pickle.loads(pickle.dumps(LITE))
+    assert {LITE: "lite", PAPER: "paper"}[again] == "lite"
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert pool.submit(to_json, PAPER).result() == to_json(PAPER)
+        assert pool.submit(dataclasses.replace, PAPER).result() == PAPER
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (LITE, "Config(lite)"),
+        (LITE.change(adaptation__steps=0), "Config(lite, adaptation.steps=0)"),
+        (
+            PAPER.change(name="mine", features__points__layers=(1, 2)),
+            "Config(paper, name='mine', features.points.layers=(1, 2))",
+        ),
+        (LITE.scoring, "ScoringConfig()"),
+        (LITE.change(features__image__smooth=3).features, "FeatureConfig(image.smooth=3)"),
+    ],
+)
+def test_a_config_is_told_by_what_differs(config, words):
+    assert repr(config) == words
+    assert len(repr(Config())) < 400

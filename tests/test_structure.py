@@ -16,7 +16,7 @@ import lsfa_lite
 # Each house from the first room to the last. A room is a module or a folder; a module that belongs
 # to another one's room stands behind a colon.
 METHOD = [
-    "config",
+    "config: checked",
     "data",
     "features",
     "adaptation",

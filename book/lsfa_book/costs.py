@@ -21,7 +21,7 @@ from lsfa_book.counts import (
 )
 from lsfa_book.devices import Device, Host
 from lsfa_book.studies.tables import TABLES
-from lsfa_lite.config import Config, FeatureConfig
+from lsfa_lite.config import Config, FeatureConfig, Modality
 
 FOREGROUND = 0.4  # assumed share of a picture that shows the part: 20,000 of 224 x 224 points
 FLOAT = 4  # bytes
@@ -30,6 +30,7 @@ SAVED = 16  # assumed: numbers per token and channel that one layer keeps for it
 LOGITS = 5  # assumed: copies of Eq. 2's N x N products, with their gradients
 METRIC_BYTES = 60  # per test pixel: scores, regions, and what sorting them takes
 ONCE = ("background", "image network", "point network", "FPFH")  # kept on disk, shared by all runs
+Widths = Mapping[Modality, int]  # of the features
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def point_network(
 # --- adaptation -----------------------------------------------------------------------------
 
 
-def adaptation(config: Config, images: Images, device: Device, widths: Mapping[str, int]) -> Stage:
+def adaptation(config: Config, images: Images, device: Device, widths: Widths) -> Stage:
     """Algorithm 1: forward, backward (twice the forward), the search in the local banks."""
     how = config.adaptation
     batch, tokens = min(how.batch_size, images.train), images.foreground * config.features.grid**2
@@ -175,9 +176,7 @@ def adaptation(config: Config, images: Images, device: Device, widths: Mapping[s
     return Stage("adaptation", flops, memory, seconds, host_bytes=_held(config, images, widths))
 
 
-def adapted_features(
-    config: Config, images: Images, device: Device, widths: Mapping[str, int]
-) -> Stage:
+def adapted_features(config: Config, images: Images, device: Device, widths: Widths) -> Stage:
     """Each scan once through the adaptors, with its background patches (masked)."""
     tokens = config.features.grid**2
     one = sum(adaptor_flops(config.adaptation, tokens, width) for width in widths.values())
@@ -187,7 +186,7 @@ def adapted_features(
     return Stage("adapted features", one * images.all, memory, seconds, host_bytes=held)
 
 
-def _held(config: Config, images: Images, widths: Mapping[str, int]) -> float:
+def _held(config: Config, images: Images, widths: Widths) -> float:
     """Bytes on the host in fit(): training features twice (raw, adapted), validation once."""
     row = FLOAT * config.features.grid**2 * sum(widths.values())
     return row * (2 * images.train + images.validation)
@@ -202,7 +201,7 @@ def bank_rows(config: Config, images: Images) -> int:
     return max(1, round(config.scoring.coreset * patches))
 
 
-def coreset(config: Config, images: Images, device: Device, widths: Mapping[str, int]) -> Stage:
+def coreset(config: Config, images: Images, device: Device, widths: Widths) -> Stage:
     """Greedy k-centre: each of M choices compares with every patch, after a projection."""
     rows, kept = images.train * images.foreground * config.features.grid**2, 0
     if config.scoring.coreset < 1:
@@ -219,7 +218,7 @@ def coreset(config: Config, images: Images, device: Device, widths: Mapping[str,
     return Stage("coreset", flops, memory, seconds, host_bytes=held)
 
 
-def scoring(config: Config, images: Images, device: Device, widths: Mapping[str, int]) -> Stage:
+def scoring(config: Config, images: Images, device: Device, widths: Widths) -> Stage:
     """Validation and test patches against the banks."""
     queries, rows = images.foreground * config.features.grid**2, bank_rows(config, images)
     count = images.validation + images.test

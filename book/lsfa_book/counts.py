@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lsfa_lite.adaptation.adaptors import make_adaptor
-from lsfa_lite.config import AdaptationConfig, FeatureConfig, PointConfig
+from lsfa_lite.config import AdaptationConfig, FeatureConfig, Modality, PointConfig
 from lsfa_lite.features.image import is_transformer
 
 
@@ -76,7 +76,7 @@ def adaptor_parameters(config: AdaptationConfig, width: int) -> int:
         return parameters(make_adaptor(config, width))
 
 
-def width_of(config: FeatureConfig, modality: str) -> int:
+def width_of(config: FeatureConfig, modality: Modality) -> int:
     """D of a modality's features."""
     if modality == "rgb":
         return image_facts(config.image.backbone, config.image.stages, config.image_size)[2]

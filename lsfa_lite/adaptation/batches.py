@@ -8,16 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lsfa_lite.config import Modality
+
+Features = dict[Modality, Tensor]
+
 
 @dataclass(frozen=True)
 class Batch:
-    features: dict[str, Tensor]  # (B, N, D) each
+    features: Features  # (B, N, D) each
     foreground: Tensor  # (B, N) bool
     rows: Tensor  # (Q,) the foreground's rows among B * N, known without asking the GPU
 
 
 def draw(
-    features: dict[str, Tensor],
+    features: Features,
     foreground: Tensor,
     step: int,
     size: int,
@@ -42,7 +46,7 @@ def draw(
     )
 
 
-def pack(features: dict[str, Tensor], foreground: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+def pack(features: Features, foreground: Tensor) -> tuple[Features, Tensor]:
     """Leave out background: foreground first, N shrinks to the largest foreground of any sample.
 
     No loss and no adaptor sees the difference (background is masked everywhere, positions play no
@@ -57,7 +61,7 @@ def pack(features: dict[str, Tensor], foreground: Tensor) -> tuple[dict[str, Ten
     return packed, foreground.gather(1, order)
 
 
-def check(features: dict[str, Tensor], foreground: Tensor) -> None:
+def check(features: Features, foreground: Tensor) -> None:
     """Raise ValueError for what cannot be trained on, naming it."""
     if len(features) != 1 and set(features) != {"rgb", "3d"}:
         raise ValueError(f"features has the keys {sorted(features)}, expected one, or 'rgb', '3d'")

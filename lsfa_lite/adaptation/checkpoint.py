@@ -17,13 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lsfa_lite.adaptation.batches import Features
 from lsfa_lite.config import AdaptationConfig, to_json
 from lsfa_lite.data.files import written_beside
 
 
-def run_name(
-    features: dict[str, Tensor], foreground: Tensor, config: AdaptationConfig, seed: int
-) -> str:
+def run_name(features: Features, foreground: Tensor, config: AdaptationConfig, seed: int) -> str:
     """What a training is determined by; a checkpoint with another name is not continued."""
     digest = hashlib.sha256()
     for name, values in [*features.items(), ("foreground", foreground)]:

@@ -76,7 +76,8 @@ def fine_tune(
     views = [look(networks, part, mask, config.features, device) for part, mask in masks]
     how = optimisation(config, settings)
     adaptation = start(before.features, before.foreground, how, config.seed)
-    adaptation.add_module("networks", nn.ModuleDict(networks))  # their weights are its weights
+    # their weights are its weights
+    adaptation.add_module("networks", nn.ModuleDict({m: n for m, n in networks.items()}))
     train_networks(
         adaptation.to(device), networks, low_rank, views, settings, config.seed, progress
     )
@@ -163,10 +164,11 @@ def train_networks(
             (settings.orthogonality * orthogonality(model)).backward()
 
     optimiser.register_step_pre_hook(regularise)
-    numbers = {"part": torch.arange(len(views))[:, None]}  # S 1, for draw to shuffle
+    numbers: Any = {"part": torch.arange(len(views))[:, None]}  # S 1, for draw to shuffle
     every = torch.ones(len(views), 1, dtype=torch.bool)
     for step in trange(config.steps, desc="fine-tune", disable=not progress):
-        drawn = draw(numbers, every, step, config.batch_size, seed, "cpu").features["part"]
+        parts = draw(numbers, every, step, config.batch_size, seed, "cpu")
+        (drawn,) = parts.features.values()  # B 1
         batch = see(networks, [views[int(number)] for number in drawn], settings.recompute)
         adaptation.history.append(iterate(adaptation, optimiser, batch, step, seed))
         warn_of_collapse(adaptation.history)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lsfa_lite.adaptation.adaptors import IdentityAdaptor, make_adaptor
 from lsfa_lite.adaptation.memory import MemoryBank
 from lsfa_lite.adaptation.whitening import InputTransform
-from lsfa_lite.config import AdaptationConfig
+from lsfa_lite.config import AdaptationConfig, Modality
 
 
 class Adaptation(nn.Module):
@@ -18,7 +18,9 @@ class Adaptation(nn.Module):
     the input transform alone. `history` holds one record per training step (not in state_dict).
     """
 
-    def __init__(self, widths: dict[str, int], config: AdaptationConfig, seed: int = 0) -> None:
+    def __init__(
+        self, widths: dict[Modality, int], config: AdaptationConfig, seed: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
         self.widths = dict(widths)
@@ -36,17 +38,19 @@ class Adaptation(nn.Module):
             self.local_banks[name] = MemoryBank(config.local_bank, width, policy, seed)
             self.global_banks[name] = MemoryBank(config.global_bank, width, policy, seed)
 
-    def forward(self, modality: str, features: Tensor, foreground: Tensor | None = None) -> Tensor:
+    def forward(
+        self, modality: Modality, features: Tensor, foreground: Tensor | None = None
+    ) -> Tensor:
         """F = psi(input transform(features)): (B, N, D), foreground (B, N) -> (B, N, D)."""
         return self.adaptors[modality](self.inputs[modality](features), foreground)
 
-    def local_bank(self, modality: str) -> MemoryBank:
+    def local_bank(self, modality: Modality) -> MemoryBank:
         """M^L of one modality."""
         bank = self.local_banks[modality]
         assert isinstance(bank, MemoryBank)
         return bank
 
-    def global_bank(self, modality: str) -> MemoryBank:
+    def global_bank(self, modality: Modality) -> MemoryBank:
         """M^G of one modality."""
         bank = self.global_banks[modality]
         assert isinstance(bank, MemoryBank)
@@ -54,7 +58,7 @@ class Adaptation(nn.Module):
 
     @torch.no_grad()
     def adapt(
-        self, modality: str, features: Tensor, foreground: Tensor | None = None, chunk: int = 1
+        self, modality: Modality, features: Tensor, foreground: Tensor | None = None, chunk: int = 1
     ) -> Tensor:
         """The adapted features that PatchCore sees: (B, N, D), foreground (B, N) -> (B, N, D).
 
@@ -78,7 +82,7 @@ class Adaptation(nn.Module):
         self.global_banks = nn.ModuleDict()
         return self
 
-    def _check(self, modality: str, features: Tensor) -> None:
+    def _check(self, modality: Modality, features: Tensor) -> None:
         if modality not in self.widths:
             raise ValueError(f"no adaptor for {modality!r}; it was trained on {list(self.widths)}")
         if features.ndim != 3 or features.shape[2] != self.widths[modality]:

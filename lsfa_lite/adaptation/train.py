@@ -13,7 +13,7 @@ from tqdm.auto import trange
 
 from lsfa_lite.adaptation import checkpoint as checkpoints
 from lsfa_lite.adaptation import losses
-from lsfa_lite.adaptation.batches import Batch, check, draw, pack
+from lsfa_lite.adaptation.batches import Batch, Features, check, draw, pack
 from lsfa_lite.adaptation.diagnostics import effective_rank, variance, warn_of_collapse
 from lsfa_lite.adaptation.memory import MemoryBank
 from lsfa_lite.adaptation.model import Adaptation
@@ -25,7 +25,7 @@ __all__ = ["Adaptation", "train"]
 
 
 def train(
-    features: dict[str, Tensor],
+    features: Features,
     foreground: Tensor,
     config: AdaptationConfig,
     seed: int = 0,
@@ -64,7 +64,7 @@ def train(
 
 
 def start(
-    features: dict[str, Tensor], foreground: Tensor, config: AdaptationConfig, seed: int
+    features: Features, foreground: Tensor, config: AdaptationConfig, seed: int
 ) -> Adaptation:
     """Fresh adaptors, drawn from the seed alone, behind transforms fitted on the foreground."""
     with torch.random.fork_rng(devices=[]):
@@ -98,9 +98,7 @@ def iterate(
     return record | diagnose(adaptation, adapted, batch)
 
 
-def shared_prototypes(
-    adapted: dict[str, Tensor], foreground: Tensor, k: int, seed: int
-) -> dict[str, Tensor]:
+def shared_prototypes(adapted: Features, foreground: Tensor, k: int, seed: int) -> Features:
     """G of each modality (B, k, D) from one assignment, made on RGB where there is RGB."""
     leader = adapted["rgb"] if "rgb" in adapted else next(iter(adapted.values()))
     labels = assign(leader.detach(), foreground, k, seed)  # (B, N)
@@ -108,7 +106,7 @@ def shared_prototypes(
 
 
 def loss_terms(
-    adaptation: Adaptation, adapted: dict[str, Tensor], globals_: dict[str, Tensor], batch: Batch
+    adaptation: Adaptation, adapted: Features, globals_: Features, batch: Batch
 ) -> dict[str, Tensor]:
     """Eq. 2, 3 across the modalities, Eq. 5, 6 in each; a term of weight 0 is not computed."""
     config = adaptation.config
@@ -185,7 +183,7 @@ def learning_rate(step: int, config: AdaptationConfig) -> float:
 
 
 @torch.no_grad()
-def diagnose(adaptation: Adaptation, adapted: dict[str, Tensor], batch: Batch) -> dict[str, float]:
+def diagnose(adaptation: Adaptation, adapted: Features, batch: Batch) -> dict[str, float]:
     """Spread and rank of the batch's adapted foreground, and how full the banks are."""
     record: dict[str, float] = {}
     for name, values in adapted.items():

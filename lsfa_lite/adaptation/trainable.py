@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lsfa_lite.checked import Checked, Count, NotNegative
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.point_network import PointMAE
 
@@ -21,7 +22,7 @@ WHAT = ("last_1", "last_2", "last_3", "all", "lora", "adalora")
 
 
 @dataclass(frozen=True)
-class FineTuneConfig:
+class FineTuneConfig(Checked):
     """How backbones are trained. Section 4.5 gives none of these numbers.
 
     `lr` is the only learning rate that the paper prints, there for the adaptors (section 4.1). On
@@ -30,13 +31,13 @@ class FineTuneConfig:
     batch_size were chosen for time: three epochs of 40 parts. The rest is ours.
     """
 
-    steps: int = 30
-    batch_size: int = 4
-    lr: float = 2e-3
-    rank: int = 4  # of LoRA, and the mean rank that AdaLoRA keeps
-    scale: int = 2  # of what LoRA adds, alpha / rank
-    start_rank: int = 6  # from which AdaLoRA prunes
-    orthogonality: float = 0.5  # weight of AdaLoRA's regulariser (its default in peft)
+    steps: Count = 30
+    batch_size: Count = 4
+    lr: NotNegative = 2e-3
+    rank: Count = 4  # of LoRA, and the mean rank that AdaLoRA keeps
+    scale: Count = 2  # of what LoRA adds, alpha / rank
+    start_rank: Count = 6  # from which AdaLoRA prunes
+    orthogonality: NotNegative = 0.5  # weight of AdaLoRA's regulariser (its default in peft)
     recompute: bool = False  # activations of one part at a time, for a second forward pass
 
 

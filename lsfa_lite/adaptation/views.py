@@ -51,7 +51,7 @@ def look(
     on which weights ask for a gradient. Of PAPER's clouds `patches` takes 4 kB for each patch.
     """
     colour, xyz = square_pixels(sample, config.image_size)
-    views = {}
+    views: dict[Modality, View] = {}
     if "rgb" in networks:
         assert colour is not None
         picture = rearrange(torch.from_numpy(colour), "h w c -> 1 c h w")

@@ -10,10 +10,11 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
+from lsfa_lite.checked import Checked, Positive, Rule, SomeShare
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data.background import blank, border_plane
 from lsfa_lite.data.depth import Intrinsics, depth_to_xyz, read_depth_png
@@ -22,27 +23,22 @@ from lsfa_lite.data.sample import Sample
 
 LIGHTS = ("all spots", "bottom", "right", "top", "left", "global")  # image_0 .. image_5
 
+NAMED = ", ".join(f"{number} {name}" for number, name in enumerate(LIGHTS))
+Light = Annotated[int, Rule(f"one of {NAMED}", lambda x: 0 <= x < len(LIGHTS))]
+Reach = Annotated[float, Rule("metres above 0, or inf", lambda x: x > 0)]
+
 
 @dataclass(frozen=True)
-class EyecandiesConfig:
+class EyecandiesConfig(Checked):
     """How a sample is read. Lengths are metres as the set documents them, before `scale`."""
 
-    light: int = 4  # 0..5, see LIGHTS; 4 as in M3DM (the set's own anomalib export takes 5)
+    light: Light = 4  # 0..5, see LIGHTS; 4 as in M3DM (the set's own anomalib export takes 5)
     # M3DM: a tenth brings the cloud to the size of MVTec 3D-AD, for which the radii of this
     # package are made; 1 keeps the documented metres (then scale those radii too)
-    scale: float = 0.1
-    focal: float = 711.11  # pixels, of the 512 x 512 pictures; one camera for all (project page)
-    half_width: float = 1.0  # farther to the side than this is no belt; inf: no cut (M3DM)
-    length: float = 1.8  # along the belt, from the lower edge of the picture; inf: no cut (M3DM)
-
-    def __post_init__(self) -> None:
-        if self.light not in range(len(LIGHTS)):
-            names = ", ".join(f"{i} {name}" for i, name in enumerate(LIGHTS))
-            raise ValueError(f"light {self.light!r}: there is no such picture; choose of {names}")
-        if not (0 < self.scale <= 1 and 0 < self.focal < math.inf):
-            raise ValueError(f"{self}: scale must be above 0 and at most 1, focal pixels above 0")
-        if not (self.half_width > 0 and self.length > 0):
-            raise ValueError(f"{self}: half_width and length are metres above 0, or inf")
+    scale: SomeShare = 0.1
+    focal: Positive = 711.11  # pixels, of the 512 x 512 pictures; one camera for all (project page)
+    half_width: Reach = 1.0  # farther to the side than this is no belt; inf: no cut (M3DM)
+    length: Reach = 1.8  # along the belt, from the lower edge of the picture; inf: no cut (M3DM)
 
     @property
     def background(self) -> BackgroundConfig:

@@ -116,8 +116,8 @@ class FeatureExtractor:
         self.config = config
         self.device = torch.device(device)
         self.seed = seed
-        self._networks: dict[str, torch.nn.Module] = {}
-        self._fingerprints: dict[str, str] = {}
+        self._networks: dict[Modality, torch.nn.Module] = {}
+        self._fingerprints: dict[Modality, str] = {}
 
     def to(self, device: str | torch.device) -> FeatureExtractor:
         """Moved in place, with the networks that are loaded."""

@@ -46,8 +46,6 @@ class ImageBackbone(nn.Module):
         self, config: ImageConfig, image_size: int = 224, grid: int = 28, seed: int = 0
     ) -> None:
         super().__init__()
-        if config.smooth < 1 or config.smooth % 2 == 0:
-            raise ValueError(f"smooth = {config.smooth}: expected 1 (off), 3, 5, ...")
         self.image_size, self.grid, self.smooth = image_size, grid, config.smooth
         outline = _outline(config.backbone)
         self.transformer = is_transformer(outline)

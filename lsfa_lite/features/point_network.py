@@ -150,10 +150,6 @@ class PointMAE(nn.Module):
 
     def __init__(self, config: PointConfig) -> None:
         super().__init__()
-        if config.width % config.heads:
-            raise ValueError(f"width {config.width} is not a multiple of heads {config.heads}")
-        if not config.layers or not all(0 <= i < config.depth for i in config.layers):
-            raise ValueError(f"layers {config.layers} are not blocks 0..{config.depth - 1}")
         self.layers = config.layers
         self.encoder = GroupTokens(config.width, config.token_hidden)
         self.pos_embed = position_embedding(config.width)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsfa_lite.config import ScoringConfig
+from lsfa_lite.config import Modality, ScoringConfig
 from lsfa_lite.scoring.fusion import Fusion, Threshold, threshold
 from lsfa_lite.scoring.patchcore import PatchScores
 
@@ -40,7 +40,7 @@ class Calibration:
 
 
 def calibrate(
-    scores: Mapping[str, Sequence[PatchScores]],
+    scores: Mapping[Modality, Sequence[PatchScores]],
     foreground: Tensor,
     config: ScoringConfig,
     seed: int = 0,
@@ -62,7 +62,7 @@ def calibrate(
     return Calibration(fusion, thresholds, map_thresholds)
 
 
-def subsets(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def subsets(names: tuple[Modality, ...]) -> Iterator[tuple[Modality, ...]]:
     """("rgb", "3d") -> ("rgb",), ("3d",), ("rgb", "3d")."""
     for count in range(1, len(names) + 1):
         yield from combinations(names, count)

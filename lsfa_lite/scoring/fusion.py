@@ -12,9 +12,9 @@ import torch
 from sklearn.linear_model import SGDOneClassSVM
 from torch import Tensor
 
-from lsfa_lite.config import ScoringConfig
+from lsfa_lite.config import Modality, ScoringConfig
 
-PerModality = Mapping[Any, Any]  # "rgb", "3d" -> numbers or tensors
+PerModality = Mapping[Modality, Any]  # numbers or tensors
 MAX_ROWS = 50_000  # patch distances shown to the one-class SVM; it learns two numbers
 
 
@@ -68,7 +68,7 @@ class Normaliser:
         )
 
 
-def combine(values: Mapping[str, Tensor], how: str, weights: Mapping[str, float]) -> Tensor:
+def combine(values: PerModality, how: str, weights: PerModality) -> Tensor:
     """One tensor per modality, same shapes -> one: "mean" (section 3.1), "sum", "max", "ocsvm".
 
     "ocsvm" is the weighted sum whose weights a one-class SVM has learned (`learn_weights`).
@@ -91,7 +91,7 @@ def combine(values: Mapping[str, Tensor], how: str, weights: Mapping[str, float]
     raise ValueError(f"fusion is {how!r}, expected mean, sum, max or ocsvm")
 
 
-def learn_weights(values: Mapping[str, Tensor], seed: int) -> dict[str, float]:
+def learn_weights(values: PerModality, seed: int) -> dict[Modality, float]:
     """{"rgb": (Q,), "3d": (Q,)} normal scores -> one weight per modality, >= 0, sum 1.
 
     A linear one-class SVM, as in M3DM: it separates the normal scores from the origin, so its
@@ -113,9 +113,9 @@ class Fusion:
     """All that turns the scores of the modalities into one; `state()` is plain JSON."""
 
     how: str
-    normalisers: dict[str, Normaliser]
-    image_weights: dict[str, float]
-    map_weights: dict[str, float]
+    normalisers: dict[Modality, Normaliser]
+    image_weights: dict[Modality, float]
+    map_weights: dict[Modality, float]
 
     @classmethod
     def fit(

@@ -454,11 +454,13 @@ def test_wrong_addresses_and_settings(made):
         Eyecandies(made / "GummyBear", "GummyBear")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Eyecandies(made / "nowhere", "GummyBear")
-    with pytest.raises(ValueError, match=r"light 6: .*0 all spots, .*5 global"):
+    with pytest.raises(ValueError, match=r"light = 6: .*0 all spots, .*5 global"):
         EyecandiesConfig(light=6)
-    for wrong in ({"scale": 0.0}, {"scale": 1000.0}, {"focal": np.nan}, {"length": -1.0}):
-        with pytest.raises(ValueError, match=r"must be above 0|metres above 0"):
-            EyecandiesConfig(**wrong)
+    for field, value in {"scale": 0.0, "focal": np.nan, "length": -1.0, "half_width": 0}.items():
+        with pytest.raises(ValueError, match=f"EyecandiesConfig.{field} = .*expected"):
+            EyecandiesConfig(**{field: value})
+    with pytest.raises(ValueError, match=r"scale = 1000\.0: expected float above 0, at most 1"):
+        EyecandiesConfig(scale=1000.0)
 
 
 def test_command_converts_every_category(made: Path, tmp_path: Path, capsys):

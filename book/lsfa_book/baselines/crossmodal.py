@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,7 +169,7 @@ class CrossmodalDetector:
         )
 
     @torch.no_grad()
-    def _look(self, sample: Sample) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    def _look(self, sample: Sample) -> tuple[dict[Any, float], dict[Any, np.ndarray]]:
         """Image score and map (H, W) under "rgb", "3d" and "all", which is both combined."""
         found = self.extractor(sample)
         if len(found.features) < 2:

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from lsfa_lite.config import Config
+from lsfa_lite.config import Config, Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table, evaluate
@@ -116,7 +116,7 @@ def has_cfm() -> bool:
 class Peer(ABC):
     """A method of anomalib: how its model is built and fitted is said by the subclasses."""
 
-    modalities: tuple[str, ...] = ("rgb",)
+    modalities: tuple[Modality, ...] = ("rgb",)
 
     def __init__(self, config: Config, device: torch.device):
         self.config, self.device = config, device
