@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lsfa_lite.adaptation.memory import nearest
 from lsfa_lite.config import ScoringConfig
+from lsfa_lite.features.nearest import nearest
 from lsfa_lite.scoring.coreset import greedy_coreset
 
 

@@ -14,10 +14,10 @@ from lsfa_book import costs, counts
 from lsfa_book.costs import MVTEC3D, Images, Stage, added, plan, reproduction, table
 from lsfa_book.devices import DEVICES, Device, Host, measure_cpu, measure_host
 from lsfa_lite.adaptation.adaptors import make_adaptor
-from lsfa_lite.adaptation.memory import nearest
 from lsfa_lite.adaptation.train import train
 from lsfa_lite.config import LITE, PAPER, AdaptationConfig
 from lsfa_lite.features.image import ImageBackbone
+from lsfa_lite.features.nearest import nearest
 from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.projection import interpolate
 from lsfa_lite.scoring.patchcore import PatchCore
