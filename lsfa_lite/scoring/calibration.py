@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lsfa_lite.config import ScoringConfig
-from lsfa_lite.scoring.fusion import Fusion, Threshold, threshold
+from lsfa_lite.scoring.fusion import Fusion
 from lsfa_lite.scoring.patchcore import PatchScores
+from lsfa_lite.scoring.threshold import Threshold, threshold
 
 
 @dataclass(frozen=True)
