@@ -139,18 +139,6 @@ def cut(xyz: np.ndarray, config: EyecandiesConfig, path: Path | None = None) -> 
     return out
 
 
-def read_pose(path: str | Path) -> np.ndarray:
-    """000_pose.txt -> (4, 4), a rotation and a shift in documented metres."""
-    with named_error(path, "a pose: four lines of four numbers"):
-        pose = np.loadtxt(path)
-    rigid = pose.shape == (4, 4) and np.allclose(pose[3], [0, 0, 0, 1], atol=1e-4)
-    if not (rigid and np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-3)):
-        raise ValueError(
-            f"{path}: is no 4 x 4 matrix of a rotation and a shift; unpack the category again"
-        )
-    return pose
-
-
 def to_world(
     xyz: np.ndarray,
     pose: np.ndarray,
