@@ -32,7 +32,7 @@ from lsfa_lite.features.projection import (
 class PatchFeatures:
     """features: modality -> (N, D); foreground: (N,) bool, the patches that lie on the part.
 
-    Of several samples stacked: (S, N, D) and (S, N). pixels: (image_size, image_size) bool, the
+    Of several samples stacked: (B, N, D) and (B, N). pixels: (image_size, image_size) bool, the
     part itself, of a single sample.
     """
 
@@ -106,7 +106,7 @@ class FeatureExtractor:
         """Sample -> features of the modalities it has. ValueError if no patch is on a part."""
         config = self.config
         colour, xyz = square_pixels(sample, config.image_size)
-        pixels = torch.from_numpy(Sample(colour, xyz, path=sample.path).foreground)  # S S
+        pixels = torch.from_numpy(Sample(colour, xyz, path=sample.path).foreground)  # H W
         share = patch_share(pixels, config.grid)
         on_part = share > 0 if config.min_foreground == 0 else share >= config.min_foreground
         if not on_part.any():
@@ -129,7 +129,7 @@ class FeatureExtractor:
         modalities: Sequence[Modality] = ("rgb", "3d"),
         progress: bool = False,
     ) -> PatchFeatures:
-        """Several samples, stacked on the CPU: (S, N, D) per modality that all of them have."""
+        """Several samples, stacked on the CPU: (B, N, D) per modality that all of them have."""
         rows = [self(s, modalities) for s in tqdm(samples, "features", disable=not progress)]
         shared = [m for m in modalities if all(m in row.features for row in rows)]
         features: dict[Modality, Tensor] = {}
@@ -183,7 +183,7 @@ FORMAT = 1  # of the cached features; raised when the same weights would give ot
 
 
 def patch_share(pixels: Tensor, grid: int) -> Tensor:
-    """(S, S) bool -> (grid * grid,): the share of each patch's pixels that lie on the part."""
+    """(H, W) bool -> (grid * grid,): the share of each patch's pixels that lie on the part."""
     size = len(pixels)
     patch = patch_index(pixels.flatten().nonzero()[:, 0], size, grid)  # P
     return torch.bincount(patch, minlength=grid * grid) / patch_area(size, grid)

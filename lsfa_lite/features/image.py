@@ -27,7 +27,7 @@ UNREADABLE = (
 
 
 class ImageBackbone(nn.Module):
-    """Picture -> patch features (section 4.1): (B, 3, S, S) in 0..1 -> (B, N, D), N = grid * grid.
+    """Picture -> patch features (section 4.1): (B, 3, H, W) in 0..1 -> (B, N, D), N = grid * grid.
 
     A timm ViT gives its patch tokens after the final norm; class and register tokens are dropped.
     Any other timm network gives its stages `config.stages`, counted as `features_only` counts

@@ -60,7 +60,7 @@ class Normaliser:
 
     @classmethod
     def fit(cls, image_scores: Any, patch_distances: Any, how: str, name: str) -> Normaliser:
-        """image_scores (S,), patch_distances (Q,): foreground patches of the same good samples."""
+        """image_scores (B,), patch_distances (Q,): foreground patches of the same good samples."""
         return cls(
             Scale.fit(image_scores, how, f"{name} image scores"),
             Scale.fit(patch_distances, how, f"{name} patch distances"),
@@ -126,8 +126,8 @@ class Fusion:
     ) -> Fusion:
         """Scores of good samples outside the bank (validation, or leave-one-out).
 
-        image_scores {"rgb": (S,), "3d": (S,)}, patch_distances {"rgb": (Q,), "3d": (Q,)}: the
-        foreground patches of all S samples, in the same order for both modalities.
+        image_scores {"rgb": (B,), "3d": (B,)}, patch_distances {"rgb": (Q,), "3d": (Q,)}: the
+        foreground patches of all B samples, in the same order for both modalities.
         """
         if not image_scores or image_scores.keys() != patch_distances.keys():
             raise ValueError(
@@ -145,7 +145,7 @@ class Fusion:
         return cls("ocsvm", normalisers, learn_weights(images, seed), learn_weights(maps, seed))
 
     def fuse_images(self, scores: PerModality) -> Tensor:
-        """{"rgb": s, "3d": s} (numbers or (S,)) -> one score; any of the fitted modalities."""
+        """{"rgb": s, "3d": s} (numbers or (B,)) -> one score; any of the fitted modalities."""
         self._check(scores)
         scaled = {name: self.normalisers[name].image(score) for name, score in scores.items()}
         return combine(scaled, self.how, self.image_weights)
