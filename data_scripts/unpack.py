@@ -9,13 +9,12 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from tqdm.auto import tqdm
-from transfer import ARCHIVE, CHUNK, RESERVE, SPACE, FetchError, web_page
+from transfer import ARCHIVE, RESERVE, SPACE, USAGE, FetchError, web_page
 
 BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError),
@@ -53,52 +52,46 @@ def absent(root: Path, folders: tuple[str, ...], splits: tuple[str, ...]) -> lis
 
 def extract(archive: Path, folder: Path) -> None:
     """Every entry below `folder`, or FetchError at the first that is not a plain file or folder."""
+    if not hasattr(tarfile, "data_filter"):
+        cure = "update to Python 3.10.12, 3.11.4, or later"
+        raise FetchError(USAGE, f"this Python's tarfile cannot unpack safely; {cure}")
     folder.mkdir()
-    limit, total = shutil.disk_usage(folder).free - RESERVE, 0
     try:
-        for name, kind, size, opened in tqdm(entries(archive), unit=" files", disable=None):
-            path = folder / inside(archive, name, kind)
-            total += size
-            if total > limit:
-                cure = "free some space, or choose another --out"
-                raise FetchError(SPACE, f"{archive}: unpacked, over {limit / 1e6:.0f} MB; {cure}")
-            if kind == "folder":
-                path.mkdir(parents=True, exist_ok=True)
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with opened() as source, path.open("xb") as file:
-                shutil.copyfileobj(source, file, CHUNK)
-                if file.tell() != size:
-                    raise EOFError(f"{name} is cut")
+        if tarfile.is_tarfile(archive):
+            with tarfile.open(archive, "r|*") as tar:  # going back in an .xz takes minutes
+                tar.extractall(folder, plain(archive, tar, folder), filter="data")
+        elif zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as pack:
+                pack.extractall(folder, plain(archive, pack.infolist(), folder))
+        else:
+            raise EOFError(f"neither tar nor zip{web_page(archive)}")
     except BROKEN as error:
         message = f"{archive}: broken archive ({error}); delete it and download it again"
         raise FetchError(ARCHIVE, message) from error
 
 
-def entries(archive: Path) -> Iterator[tuple[str, str, int, Callable[[], Any]]]:
-    """(name, "folder" | "file" | other, size, how to open it), in the archive's order."""
-    if tarfile.is_tarfile(archive):
-        with tarfile.open(archive, "r|*") as tar:  # one pass: going back in an .xz takes minutes
-            for item in tar:
-                kind = "folder" if item.isdir() else "file" if item.isreg() else "a link or device"
-                yield item.name, kind, item.size, partial(tar.extractfile, item)
-    elif zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as pack:
-            for entry in pack.infolist():
-                kind = "folder" if entry.is_dir() else "file"
-                if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                    kind = "a link or device"
-                yield entry.filename, kind, entry.file_size, partial(pack.open, entry)
-    else:
-        raise EOFError(f"neither tar nor zip{web_page(archive)}")
+def plain(archive: Path, entries: Iterable[Any], folder: Path) -> Iterator[Any]:
+    """The entries one by one, as long as they are what a data set holds and fit on the disk.
 
-
-def inside(archive: Path, name: str, kind: str) -> PurePosixPath:
-    """The entry's name as a path that stays inside the folder it is put in."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    absolute = path.is_absolute() or PureWindowsPath(name).drive
-    problem = "has an absolute path" if absolute else "leaves the folder" * (".." in path.parts)
-    if problem or kind not in ("folder", "file"):
-        cure = "nothing was unpacked; get the archive from its publisher"
-        raise FetchError(ARCHIVE, f"{archive}: entry {name!r} {problem or 'is ' + kind}; {cure}")
-    return path
+    What tarfile's filter and zipfile would mend in silence, or allow inside the folder, is refused:
+    an honest archive has neither links nor names that lead elsewhere, on any system.
+    """
+    limit, total = shutil.disk_usage(folder).free - RESERVE, 0
+    for entry in tqdm(entries, unit=" files", disable=None):
+        if isinstance(entry, tarfile.TarInfo):
+            name, size, usual = entry.name, entry.size, entry.isreg() or entry.isdir()
+        else:
+            name, size = entry.filename, entry.file_size
+            usual = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+        path = PurePosixPath(name.replace("\\", "/"))
+        absolute = path.is_absolute() or PureWindowsPath(name).drive
+        problem = "has an absolute path" if absolute else "leaves the folder" * (".." in path.parts)
+        if problem or not usual:
+            cure = "nothing was unpacked; get the archive from its publisher"
+            problem = problem or "is a link or device"
+            raise FetchError(ARCHIVE, f"{archive}: entry {name!r} {problem}; {cure}")
+        total += size
+        if total > limit:
+            cure = "free some space, or choose another --out"
+            raise FetchError(SPACE, f"{archive}: unpacked, over {limit / 1e6:.0f} MB; {cure}")
+        yield entry

@@ -14,7 +14,7 @@ from lsfa_lite import PAPER, LSFADetector, model_folder
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.features.extract import FeatureExtractor
 from lsfa_lite.scoring.calibration import calibrate
-from lsfa_lite.scoring.fusion import Threshold
+from lsfa_lite.scoring.threshold import Threshold
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from lsfa_lite.config import Config, FeatureConfig, Modality
 
 FOREGROUND = 0.4  # assumed share of a picture that shows the part: 20,000 of 224 x 224 points
 FLOAT = 4  # bytes
-SEARCH = 512  # queries at a time in adaptation.memory.nearest
+SEARCH = 512  # queries at a time in features.nearest
 SAVED = 16  # assumed: numbers per token and channel that one layer keeps for its backward pass
 LOGITS = 5  # assumed: copies of Eq. 2's N x N products, with their gradients
 METRIC_BYTES = 60  # per test pixel: scores, regions, and what sorting them takes

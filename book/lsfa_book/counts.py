@@ -1,58 +1,61 @@
-"""FLOPs of the networks and adaptors, by formula. One multiply-add is 2; elementwise work is 0."""
+"""FLOPs of the networks, counted, and of the adaptors, by formula.
+
+One multiply-add is 2; elementwise work is 0.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-import timm
 import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lsfa_lite.adaptation.adaptors import make_adaptor
-from lsfa_lite.config import AdaptationConfig, FeatureConfig, Modality, PointConfig
-from lsfa_lite.features.image import is_transformer
+from lsfa_lite.config import AdaptationConfig, FeatureConfig, ImageConfig, Modality, PointConfig
+from lsfa_lite.features.image import ImageBackbone
+from lsfa_lite.features.point_network import PointMAE
+
+
+def counted(network: nn.Module, *inputs: Tensor) -> int:
+    """FLOPs of one forward pass, counted by PyTorch as the products pass by."""
+    # attention taken apart into the two products that it is, on every version of PyTorch
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        network.eval()(*inputs)
+    return counter.get_total_flops()
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@cache
+def image_facts(backbone: str, stages: tuple[int, ...], size: int) -> tuple[int, int, int, int]:
+    """FLOPs of one picture, parameters, width of the features, layers."""
+    with torch.device("meta"):  # names and shapes only
+        network = ImageBackbone(ImageConfig(backbone, "random", stages), size)
+        work = counted(network, torch.empty(1, 3, size, size))
+    convolutions = sum(isinstance(m, nn.Conv2d) for m in network.modules())
+    layers = len(network.network.blocks) if network.transformer else convolutions
+    return work, parameters(network), network.width, layers
+
+
+@cache
+def point_mae_flops(config: PointConfig) -> int:
+    """Point-MAE on one cloud: tokens of the groups, codes of the centres, blocks."""
+    groups = config.groups
+    with torch.device("meta"):
+        inputs = torch.empty(1, groups, config.group_size, 3), torch.empty(1, groups, 3)
+        return counted(PointMAE(config), *inputs)
+
+
+# A plan's tokens are a share of the grid, not a whole number: nothing that could be counted.
 
 
 def encoder_flops(tokens: float, width: int, hidden: int = 4) -> float:
     """One transformer layer, forward: q, k, v, output and MLP, and the two products with N x N."""
     return 2 * tokens * width**2 * (4 + 2 * hidden) + 4 * tokens**2 * width
-
-
-def vit_flops(size: int, patch: int, width: int, depth: int, prefix: int = 1) -> float:
-    """A ViT on one size x size picture, `prefix` class and register tokens."""
-    tokens = (size // patch) ** 2
-    return 2 * tokens * 3 * patch**2 * width + depth * encoder_flops(tokens + prefix, width)
-
-
-@cache
-def image_facts(backbone: str, stages: tuple[int, ...], size: int) -> tuple[float, int, int, int]:
-    """FLOPs of one picture, parameters, width of the features, layers (names and shapes only)."""
-    with torch.device("meta"):
-        network: Any = timm.create_model(backbone)
-    if is_transformer(network):
-        patch, depth = network.patch_embed.patch_size[0], len(network.blocks)
-        width, prefix = network.num_features, network.num_prefix_tokens
-        return vit_flops(size, patch, width, depth, prefix), parameters(network), width, depth
-    with torch.device("meta"):
-        network = timm.create_model(backbone, features_only=True, out_indices=stages).eval()
-        with FlopCounterMode(display=False) as counter:  # convolutions, as they pass
-            network(torch.empty(1, 3, size, size))
-    layers = sum(isinstance(m, torch.nn.Conv2d) for m in network.modules())
-    width = sum(network.feature_info.channels())
-    return counter.get_total_flops(), parameters(network), width, layers
-
-
-def parameters(network: torch.nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
-
-
-def point_mae_flops(config: PointConfig) -> float:
-    """Point-MAE on one cloud: tokens of the groups, codes of the centres, blocks."""
-    h, width, groups = config.token_hidden, config.width, config.groups
-    point = 3 * h + 2 * h**2 + 16 * h**2 + 4 * h * width  # multiply-adds of GroupTokens
-    tokens = 2 * groups * (config.group_size * point + 3 * 128 + 128 * width)
-    return tokens + config.depth * encoder_flops(groups, width)
 
 
 def adaptor_flops(config: AdaptationConfig, tokens: float, width: int) -> float:

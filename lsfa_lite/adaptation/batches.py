@@ -28,7 +28,7 @@ def draw(
     seed: int,
     device: str | torch.device,
 ) -> Batch:
-    """Batch number `step` of a training that shuffles its S samples anew each epoch.
+    """Batch number `step` of a training that shuffles its samples anew each epoch.
 
     No sample is twice in a batch (Eq. 3 would call it its own negative); the last samples of an
     epoch that do not fill a batch are left to the next epoch.
@@ -53,9 +53,9 @@ def pack(features: Features, foreground: Tensor) -> tuple[Features, Tensor]:
     part), but attention and Eq. 2 cost N * N.
     """
     order = torch.argsort(foreground.to(torch.uint8), dim=1, descending=True, stable=True)
-    order = order[:, : int(foreground.sum(1).max())]  # (S, N')
+    order = order[:, : int(foreground.sum(1).max())]  # (B, N')
     packed = {
-        name: values.gather(1, order[..., None].expand(-1, -1, values.shape[2]))  # (S, N', D)
+        name: values.gather(1, order[..., None].expand(-1, -1, values.shape[2]))  # (B, N', D)
         for name, values in features.items()
     }
     return packed, foreground.gather(1, order)
@@ -67,13 +67,13 @@ def check(features: Features, foreground: Tensor) -> None:
         raise ValueError(f"features has the keys {sorted(features)}, expected one, or 'rgb', '3d'")
     if foreground.ndim != 2 or foreground.dtype != torch.bool or len(foreground) == 0:
         raise ValueError(
-            f"foreground is {tuple(foreground.shape)} {foreground.dtype}, expected (S, N) bool "
+            f"foreground is {tuple(foreground.shape)} {foreground.dtype}, expected (B, N) bool "
             "with at least one training sample"
         )
     for name, values in features.items():
         if values.ndim != 3 or values.shape[:2] != foreground.shape:
             raise ValueError(
-                f"{name} features are {tuple(values.shape)}, expected (S, N, D) with (S, N) = "
+                f"{name} features are {tuple(values.shape)}, expected (B, N, D) with (B, N) = "
                 f"{tuple(foreground.shape)} as the foreground has"
             )
         if not torch.isfinite(values).all():

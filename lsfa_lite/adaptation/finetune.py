@@ -84,7 +84,7 @@ def fine_tune(
     for model in low_rank:
         model.merge_and_unload()
     adaptation.requires_grad_(False)
-    after = {m: torch.zeros_like(f) for m, f in before.features.items()}  # S N D
+    after = {m: torch.zeros_like(f) for m, f in before.features.items()}  # B N D
     for m, network in networks.items():
         after[m][before.foreground] = torch.cat([describe(network, v[m]).cpu() for v in views])
     return FineTuned(
@@ -164,7 +164,7 @@ def train_networks(
             (settings.orthogonality * orthogonality(model)).backward()
 
     optimiser.register_step_pre_hook(regularise)
-    numbers: Any = {"part": torch.arange(len(views))[:, None]}  # S 1, for draw to shuffle
+    numbers: Any = {"part": torch.arange(len(views))[:, None]}  # B 1, for draw to shuffle
     every = torch.ones(len(views), 1, dtype=torch.bool)
     for step in trange(config.steps, desc="fine-tune", disable=not progress):
         parts = draw(numbers, every, step, config.batch_size, seed, "cpu")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lsfa_lite.adaptation.memory import nearest
+from lsfa_lite.features.nearest import nearest
 
 Denominator = Literal["joint", "row", "symmetric"]
 Reduction = Literal["sum", "mean"]

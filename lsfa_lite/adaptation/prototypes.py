@@ -13,16 +13,6 @@ import torch
 from torch import Tensor
 
 
-def prototypes(features: Tensor, foreground: Tensor, k: int = 1, seed: int = 0) -> Tensor:
-    """features (N, D), foreground (N,) bool -> k cluster means G (k, D); k = 1 is the mean.
-
-    Differentiable: the assignment is fixed, the means carry the gradient. With fewer (different)
-    foreground patches than k, the surplus prototypes are the mean of the foreground.
-    """
-    labels = assign(features[None], foreground[None], k, seed)  # (1, N)
-    return cluster_means(features[None], foreground[None], labels, k)[0]  # (k, D)
-
-
 @torch.no_grad()
 def assign(
     features: Tensor, foreground: Tensor, k: int, seed: int = 0, iterations: int = 10

@@ -35,7 +35,7 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every: int = 25,
 ) -> Adaptation:
-    """Algorithm 1: features {"rgb": (S, N, D), "3d": (S, N, D')}, foreground (S, N) bool.
+    """Algorithm 1: features {"rgb": (B, N, D), "3d": (B, N, D')}, foreground (B, N) bool.
 
     One modality alone is trained without the consistency losses. The features stay where they are,
     batches move to `device`. callback(step, adaptation) is called after each step (1, 2, ...).

@@ -28,7 +28,7 @@ Networks = dict[Modality, nn.Module]
 class View:
     """What a network sees of one part, and how its output becomes the foreground's n features.
 
-    inputs   rgb: (1, 3, S, S); 3d: groups (1, G, K, 3), or their tokens (1, G, D) where nothing
+    inputs   rgb: (1, 3, H, W); 3d: groups (1, G, K, 3), or their tokens (1, G, D) where nothing
              below them is trained, and centres (1, G, 3)
     patches  rgb: (N,) bool, the foreground; 3d: (n, G), Eq. 1 and the mean over a patch's points
              in one matrix, since both are linear in the features

@@ -150,7 +150,7 @@ def largest_cluster(points: np.ndarray, config: BackgroundConfig) -> np.ndarray:
 
 
 def pad_square(array: np.ndarray) -> np.ndarray:
-    """(H, W, ...) -> (S, S, ...) with S = max(H, W), centred, zeros around."""
+    """(H, W, ...) -> (side, side, ...) with side = max(H, W), centred, zeros around."""
     height, width = array.shape[:2]
     side = max(height, width)
     rows, columns = side - height, side - width

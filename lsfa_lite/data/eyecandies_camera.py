@@ -7,12 +7,12 @@ marked M3DM are of its utils/preprocess_eyecandies.py, and not checked on the da
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import yaml
 
 from lsfa_lite.checked import Checked, Positive, Rule, SomeShare
 from lsfa_lite.config import BackgroundConfig
@@ -80,8 +80,7 @@ def read_depth(path: str | Path) -> np.ndarray:
     path = Path(path)
     stored = read_depth_png(path)  # (H, W)
     info = item(path, "info_depth.yaml")
-    nearest = yaml_number(info, "min", within="normalization")
-    farthest = yaml_number(info, "max", within="normalization")
+    nearest, farthest = (yaml_number(info, f"normalization.{end}") for end in ("min", "max"))
     if not 0 <= nearest <= farthest:
         raise ValueError(
             f"{info}: min {nearest}, max {farthest}; expected metres with 0 <= min <= max: "
@@ -90,25 +89,23 @@ def read_depth(path: str | Path) -> np.ndarray:
     return stored / 65535.0 * (farthest - nearest) + nearest
 
 
-def yaml_number(path: Path, key: str, within: str | None = None) -> float:
-    """The number of one `key` in a YAML file of nested mappings: all that is needed of YAML here.
+def yaml_number(path: Path, key: str) -> float:
+    """The number at `key` ("normalization.min" is the min in that block) of a YAML file.
 
-    With `within`, the key of that block. Raises FileNotFoundError, or ValueError naming the file.
+    Raises FileNotFoundError, or ValueError naming the file.
     """
-    expected = f"YAML with a number {within + '.' if within else ''}{key}"
+    expected = f"YAML with a number {key}"
     with named_error(path, expected):
-        text = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
-        if within is not None:  # up to the } of a {...}, or the next line without indent
-            block = rf"^[{{\s]*['\"]?{within}['\"]?[ \t]*:[ \t]*(\{{[^}}]*|(?:\n[ \t].*)*)"
-            match = re.search(block, text, re.MULTILINE)
-            text = match[1] if match else ""
-        found = re.search(rf"(?:^|[{{,\s])['\"]?{key}['\"]?\s*:\s*([^\s,}}]+)", text)
-        if found is None:
-            raise ValueError(f"{path}: no {key}; expected {expected}: unpack the category again")
-        word = {"true": "1", "false": "0"}.get(found[1].lower(), found[1])
-        value = float(word)
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name in key.split("."):
+            if not isinstance(found, dict) or name not in found:
+                raise ValueError(
+                    f"{path}: no {key}; expected {expected}: unpack the category again"
+                )
+            found = found[name]
+        value = float(found)
         if not math.isfinite(value):
-            raise ValueError(f"{path}: {key} is {word}; expected a finite number")
+            raise ValueError(f"{path}: {key} is {found}; expected a finite number")
     return value
 
 
@@ -133,18 +130,6 @@ def cut(xyz: np.ndarray, config: EyecandiesConfig, path: Path | None = None) -> 
     if not out.any():
         raise ValueError(f"{path or 'xyz'}: all is cut; raise half_width and length, inf: no cut")
     return out
-
-
-def read_pose(path: str | Path) -> np.ndarray:
-    """000_pose.txt -> (4, 4), a rotation and a shift in documented metres."""
-    with named_error(path, "a pose: four lines of four numbers"):
-        pose = np.loadtxt(path)
-    rigid = pose.shape == (4, 4) and np.allclose(pose[3], [0, 0, 0, 1], atol=1e-4)
-    if not (rigid and np.allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-3)):
-        raise ValueError(
-            f"{path}: is no 4 x 4 matrix of a rotation and a shift; unpack the category again"
-        )
-    return pose
 
 
 def to_world(

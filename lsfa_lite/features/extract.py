@@ -157,7 +157,7 @@ class FeatureExtractor:
         """Sample -> features of the modalities it has. ValueError if no patch is on a part."""
         config = self.config
         colour, xyz = square_pixels(sample, config.image_size)
-        pixels = torch.from_numpy(Sample(colour, xyz, path=sample.path).foreground)  # S S
+        pixels = torch.from_numpy(Sample(colour, xyz, path=sample.path).foreground)  # H W
         share = patch_share(pixels, config.grid)
         on_part = share > 0 if config.min_foreground == 0 else share >= config.min_foreground
         if not on_part.any():
@@ -231,7 +231,7 @@ FORMAT = 1  # of the cached features; raised when the same weights would give ot
 
 
 def patch_share(pixels: Tensor, grid: int) -> Tensor:
-    """(S, S) bool -> (grid * grid,): the share of each patch's pixels that lie on the part."""
+    """(H, W) bool -> (grid * grid,): the share of each patch's pixels that lie on the part."""
     size = len(pixels)
     patch = patch_index(pixels.flatten().nonzero()[:, 0], size, grid)  # P
     return torch.bincount(patch, minlength=grid * grid) / patch_area(size, grid)

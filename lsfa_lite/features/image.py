@@ -27,7 +27,7 @@ UNREADABLE = (
 
 
 class ImageBackbone(nn.Module):
-    """Picture -> patch features (section 4.1): (B, 3, S, S) in 0..1 -> (B, N, D), N = grid * grid.
+    """Picture -> patch features (section 4.1): (B, 3, H, W) in 0..1 -> (B, N, D), N = grid * grid.
 
     A timm ViT gives its patch tokens after the final norm; class and register tokens are dropped.
     Any other timm network gives its stages `config.stages`, counted as `features_only` counts
@@ -71,15 +71,12 @@ class ImageBackbone(nn.Module):
                 f"expected float in 0..1, (B, 3, {size}, {size})"
             )
         colour = (colour - self.mean) / self.std
-        maps = self._token_maps(colour) if self.transformer else self.network(colour)  # B D_i h w
+        if self.transformer:  # the last block's tokens, class and register tokens left out
+            maps = self.network.forward_intermediates(colour, 1, norm=True, intermediates_only=True)
+        else:
+            maps = self.network(colour)  # one B D_i h w per stage
         maps = [to_grid(smooth(m, self.smooth), self.grid, self.transformer) for m in maps]
         return rearrange(torch.cat(maps, dim=1), "b d h w -> b (h w) d")  # B N D
-
-    def _token_maps(self, colour: Tensor) -> list[Tensor]:
-        tokens = self.network.forward_features(colour)  # B prefix+N' D
-        tokens = tokens[:, self.network.num_prefix_tokens :]  # B N' D
-        rows, _ = self.network.patch_embed.grid_size
-        return [rearrange(tokens, "b (h w) d -> b d h w", h=rows)]
 
 
 def smooth(maps: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Point-MAE in plain PyTorch: groups of points in, one feature vector per group out.
+"""Point-MAE: groups of points in, one feature vector per group out.
 
 Each group of K neighbours becomes one token; a transformer lets the tokens exchange what they know;
 the outputs of chosen blocks are the features of the group. Parameters carry the names of the
@@ -7,11 +7,13 @@ published checkpoint, so that it loads (point_weights.py).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce, repeat
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from lsfa_lite.config import PointConfig
@@ -79,54 +81,14 @@ class GroupTokens(nn.Module):
         )
 
 
-class Attention(nn.Module):
-    """Every group looks at every other."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        query, key, value = rearrange(
-            self.qkv(x), "b g (three h d) -> three b h g d", three=3, h=self.heads
-        )
-        mixed = F.scaled_dot_product_attention(query, key, value)  # (B,heads,G,D/heads)
-        return self.proj(rearrange(mixed, "b h g d -> b g (h d)"))
-
-
-class Mlp(nn.Module):
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
-class Block(nn.Module):
-    """A pre-norm transformer layer, (B,G,D) -> (B,G,D)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, 4 * width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
-
-
 class Blocks(nn.Module):
-    """A stack that is told before every block where each group lies."""
+    """A ViT's pre-norm layers, told before every one of them where each group lies."""
 
     def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        # timm's own norm has another epsilon
+        make = partial(Block, width, heads, norm_layer=nn.LayerNorm)
+        self.blocks = nn.ModuleList(make() for _ in range(depth))
 
     def forward(self, x: Tensor, position: Tensor) -> list[Tensor]:
         outputs = []

@@ -61,9 +61,9 @@ def inverse_distance_weights(distances: Tensor, power: float = 1.0) -> Tensor:
 
 
 def patch_index(pixels: Tensor, image_size: int, grid: int) -> Tensor:
-    """Flat pixel v * S + u -> flat patch, row by row: (P,) -> (P,).
+    """Flat pixel v * W + u -> flat patch, row by row: (P,) -> (P,).
 
-    S = image_size need not be a multiple of grid: row v belongs to patch row floor(v * grid / S).
+    H = W = image_size need not be a multiple of grid: row v is in patch row floor(v * grid / H).
     """
     row, column = pixels // image_size, pixels % image_size
     return (row * grid // image_size) * grid + column * grid // image_size
@@ -74,7 +74,7 @@ def average_into_patches(
 ) -> tuple[Tensor, Tensor]:
     """Mean over the points that fall into each patch ("Feature projection", section 3.1).
 
-    values (P, D): one row per foreground pixel; pixels (P,) long: its flat index v * S + u,
+    values (P, D): one row per foreground pixel; pixels (P,) long: its flat index v * W + u,
     each pixel at most once. N = grid * grid, in the order of `patch_index`.
     Returns features (N, D) and share (N,), the part of the patch's pixels that is foreground.
 
@@ -94,8 +94,8 @@ def average_into_patches(
 
 
 def patch_area(image_size: int, grid: int, device: torch.device | str = "cpu") -> Tensor:
-    """Pixels in each patch: (N,) float32. They differ where S is not a multiple of grid."""
-    edge = torch.arange(grid + 1, device=device)  # patch i begins at pixel ceil(i * S / grid)
+    """Pixels in each patch: (N,) float32. They differ where H is not a multiple of grid."""
+    edge = torch.arange(grid + 1, device=device)  # patch i begins at pixel ceil(i * H / grid)
     begin = (edge * image_size + grid - 1) // grid  # (grid + 1,)
     sides = begin.diff().to(torch.float32)  # (grid,)
     return torch.outer(sides, sides).flatten()  # (N,)
@@ -126,11 +126,11 @@ def _check_pixels(values: Tensor, pixels: Tensor, image_size: int, grid: int) ->
             "expected (P, D) and (P,), one pixel for each point"
         )
     if pixels.dtype != torch.long:
-        raise ValueError(f"pixels are {pixels.dtype}: expected torch.long, the index v * S + u")
+        raise ValueError(f"pixels are {pixels.dtype}: expected torch.long, the index v * W + u")
     # on a GPU this look at the values would make the host wait for it; there index_add_ asserts
     inside = pixels.device.type != "cpu" or bool(((pixels >= 0) & (pixels < image_size**2)).all())
     if not inside:
         raise ValueError(
-            f"pixels leave 0..{image_size**2 - 1}: expected the flat index v * S + u with "
-            f"S = image_size = {image_size}"
+            f"pixels leave 0..{image_size**2 - 1}: expected the flat index v * W + u with "
+            f"W = image_size = {image_size}"
         )

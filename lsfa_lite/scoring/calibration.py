@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lsfa_lite.config import Modality, ScoringConfig
-from lsfa_lite.scoring.fusion import Fusion, Threshold, threshold
+from lsfa_lite.scoring.fusion import Fusion
 from lsfa_lite.scoring.patchcore import PatchScores
+from lsfa_lite.scoring.threshold import Threshold, threshold
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ def calibrate(
     config: ScoringConfig,
     seed: int = 0,
 ) -> Calibration:
-    """Scores {"rgb": S of them, "3d": S} of good samples, foreground (S, N) -> Calibration."""
+    """Scores {"rgb": B of them, "3d": B} of good samples, foreground (B, N) -> Calibration."""
     images = {name: torch.tensor([s.image_score for s in rows]) for name, rows in scores.items()}
     distances = {
         name: torch.stack([s.distances for s in rows]).cpu() for name, rows in scores.items()
-    }  # (S, N)
+    }  # (B, N)
     seen = foreground.cpu()
     patches = {name: values[seen] for name, values in distances.items()}  # (Q,)
     fusion = Fusion.fit(images, patches, config, seed)

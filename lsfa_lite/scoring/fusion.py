@@ -1,11 +1,10 @@
-"""Two modalities, one score: normalisation, fusion, and the threshold of the verdict."""
+"""Two modalities, one score: normalisation and fusion."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +60,7 @@ class Normaliser:
 
     @classmethod
     def fit(cls, image_scores: Any, patch_distances: Any, how: str, name: str) -> Normaliser:
-        """image_scores (S,), patch_distances (Q,): foreground patches of the same good samples."""
+        """image_scores (B,), patch_distances (Q,): foreground patches of the same good samples."""
         return cls(
             Scale.fit(image_scores, how, f"{name} image scores"),
             Scale.fit(patch_distances, how, f"{name} patch distances"),
@@ -127,8 +126,8 @@ class Fusion:
     ) -> Fusion:
         """Scores of good samples outside the bank (validation, or leave-one-out).
 
-        image_scores {"rgb": (S,), "3d": (S,)}, patch_distances {"rgb": (Q,), "3d": (Q,)}: the
-        foreground patches of all S samples, in the same order for both modalities.
+        image_scores {"rgb": (B,), "3d": (B,)}, patch_distances {"rgb": (Q,), "3d": (Q,)}: the
+        foreground patches of all B samples, in the same order for both modalities.
         """
         if not image_scores or image_scores.keys() != patch_distances.keys():
             raise ValueError(
@@ -146,7 +145,7 @@ class Fusion:
         return cls("ocsvm", normalisers, learn_weights(images, seed), learn_weights(maps, seed))
 
     def fuse_images(self, scores: PerModality) -> Tensor:
-        """{"rgb": s, "3d": s} (numbers or (S,)) -> one score; any of the fitted modalities."""
+        """{"rgb": s, "3d": s} (numbers or (B,)) -> one score; any of the fitted modalities."""
         self._check(scores)
         scaled = {name: self.normalisers[name].image(score) for name, score in scores.items()}
         return combine(scaled, self.how, self.image_weights)
@@ -189,32 +188,3 @@ class Fusion:
 
 def _uncentred(scales: Normaliser) -> Normaliser:
     return Normaliser(Scale(0.0, scales.image.spread), Scale(0.0, scales.map.spread))
-
-
-class Threshold(NamedTuple):
-    """A sample is anomalous if its score is greater than `value`; a good one is with probability
-    `false_positive_rate` at most, as far as it is drawn like the calibration samples."""
-
-    value: float
-    false_positive_rate: float
-
-
-def threshold(scores: Any, false_positive_rate: float) -> Threshold:
-    """The conformal quantile: the ceil((n + 1)(1 - a))-th smallest of n good samples' scores.
-
-    scores (n,). A new good sample takes each of the n + 1 ranks with equal chance, so k scores at
-    or below the threshold promise a rate of (n + 1 - k) / (n + 1). With n < 1 / a - 1 samples the
-    wanted rate cannot be promised: the largest score is used, and the rate it does promise,
-    1 / (n + 1), is returned instead.
-    Source: Vovk et al., Algorithmic Learning in a Random World (2005); split conformal prediction.
-    """
-    values = np.sort(torch.as_tensor(scores).detach().cpu().double().numpy())
-    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ValueError("scores must be (n,) finite numbers of good samples, n > 0")
-    if not 0 < false_positive_rate < 1:
-        raise ValueError(f"false_positive_rate is {false_positive_rate}, expected 0 < rate < 1")
-    count = len(values)
-    # in floats 25 * (1 - 0.44) is a little more than 14, and would be rounded up to 15
-    wanted = math.ceil((count + 1) * (1 - false_positive_rate) - 1e-9)
-    rank = min(max(wanted, 1), count)
-    return Threshold(float(values[rank - 1]), (count + 1 - rank) / (count + 1))

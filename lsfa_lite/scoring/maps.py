@@ -42,11 +42,11 @@ def anomaly_map(
     if pixels is None:
         pixels = (
             F.interpolate(stacked[:, 1:], size=(size, size), mode="nearest")[0, 0] > 0
-        )  # (S, S)
-    smooth = gaussian_blur(resize(stacked, size), sigma)  # (1, 2, S, S)
-    total, share = smooth[0]  # (S, S) each
+        )  # (H, W)
+    smooth = gaussian_blur(resize(stacked, size), sigma)  # (1, 2, H, W)
+    total, share = smooth[0]  # (H, W) each
     reached = pixels & (share > 1e-6)
-    return torch.where(reached, total / share.clamp(min=1e-6), torch.zeros_like(total))  # (S, S)
+    return torch.where(reached, total / share.clamp(min=1e-6), torch.zeros_like(total))  # (H, W)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -82,13 +82,13 @@ def map_of_scan(distances: Tensor, row: PatchFeatures, sample: Sample, sigma: fl
 
 @torch.no_grad()
 def unsquare(square: Tensor, size: tuple[int, int]) -> Tensor:
-    """Map (S, S) -> (H, W): undoes "pad, centred, to a square of side max(H, W), resize to S".
+    """Square map -> (H, W): undoes "pad, centred, to a square of side max(H, W), resize".
 
     With an odd difference the smaller half of the padding lies above, or on the left.
     Raises ValueError for a map that is not square.
     """
     if square.ndim != 2 or square.shape[0] != square.shape[1]:
-        raise ValueError(f"the map has shape {tuple(square.shape)}, expected (S, S)")
+        raise ValueError(f"the map has shape {tuple(square.shape)}, expected a square")
     height, width = size
     side = max(height, width)
     padded = resize(square[None, None], side)[0, 0]  # (side, side)

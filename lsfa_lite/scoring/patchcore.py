@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lsfa_lite.adaptation.memory import nearest
 from lsfa_lite.config import ScoringConfig
+from lsfa_lite.features.nearest import nearest
 from lsfa_lite.scoring.coreset import greedy_coreset
 
 
@@ -93,7 +93,7 @@ class PatchCore:
         seed: int = 0,
         progress: bool = False,
     ) -> PatchCore:
-        """features (S, N, D), foreground (S, N) bool -> the bank: a coreset of all S samples.
+        """features (B, N, D), foreground (B, N) bool -> the bank: a coreset of all B samples.
 
         Raises ValueError when there is no foreground, and for NaN or Inf in it.
         """
@@ -135,7 +135,7 @@ class PatchCore:
     def leave_one_out(self, features: Tensor, foreground: Tensor) -> list[PatchScores]:
         """Scores of the training samples, each against the bank rows of the *other* samples.
 
-        features (S, N, D), foreground (S, N), in the order of `fit`. A sample finds its own rows
+        features (B, N, D), foreground (B, N), in the order of `fit`. A sample finds its own rows
         in the bank, at distance 0: scored plainly, training data looks far too normal to set a
         threshold or a normalisation by. Raises ValueError where no other sample's row is left.
         """

@@ -1,4 +1,4 @@
-"""Memory banks (Eq. 7) against a plain Python list, and the nearest-row search against loops."""
+"""Memory banks (Eq. 7) against a plain Python list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lsfa_lite.adaptation.memory import MemoryBank, nearest
+from lsfa_lite.adaptation.memory import MemoryBank
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -55,23 +55,6 @@ def test_no_gradient_enters_and_later_changes_do_not_reach_it():
     with torch.no_grad():
         x.zero_()
     assert torch.equal(bank.rows(), before)
-
-
-@pytest.mark.parametrize("chunk", [1, 4, 512])
-def test_nearest_is_the_minimum_over_all_rows(chunk):
-    queries, bank = draw(13, 5, seed=1), draw(9, 5, seed=2)
-    distances, indices = nearest(queries, bank, chunk)
-    for q, distance, index in zip(queries.numpy(), distances, indices, strict=True):
-        every = [np.sqrt(((q - m) ** 2).sum()) for m in bank.numpy()]
-        assert index.item() == int(np.argmin(every))
-        assert distance.item() == pytest.approx(min(every), rel=1e-5)
-
-
-def test_nearest_far_from_the_origin_and_on_a_row():
-    bank = 1e4 + draw(50, 8, seed=3)
-    distances, indices = nearest(bank.flip(0), bank)
-    assert indices.tolist() == list(range(49, -1, -1))
-    assert distances.tolist() == [0.0] * 50
 
 
 def test_the_banks_search_sees_only_the_filled_part():

@@ -9,7 +9,13 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lsfa_lite.adaptation.prototypes import assign, cluster_means, prototypes
+from lsfa_lite.adaptation.prototypes import assign, cluster_means
+
+
+def prototypes(features, foreground, k: int = 1, seed: int = 0) -> torch.Tensor:
+    """(N, D), (N,) -> (k, D): one sample's patches assigned, and the means of the clusters."""
+    labels = assign(features[None], foreground[None], k, seed)
+    return cluster_means(features[None], foreground[None], labels, k)[0]
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -441,6 +441,16 @@ def test_a_hostile_archive_is_refused_and_nothing_is_written(
     assert names(tmp_path) == ["outside", "safe", "safe/data", f"safe/data/{name}"]
 
 
+def test_a_python_without_tarfile_s_filter_is_told_so(
+    bagel, server, tmp_path, monkeypatch, capsys
+) -> None:
+    server.files["bagel.tar"] = pack("tar", GOOD)
+    monkeypatch.delattr(tarfile, "data_filter")
+    assert bagel("bagel.tar") == 2
+    assert "update to Python 3.10.12" in capsys.readouterr().err
+    assert names(tmp_path / "safe" / "data") == ["bagel.tar"]
+
+
 def test_a_hard_link_is_refused(bagel, server, tmp_path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

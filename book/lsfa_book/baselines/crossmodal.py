@@ -24,8 +24,8 @@ from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
-from lsfa_lite.scoring.fusion import threshold
 from lsfa_lite.scoring.maps import map_of_scan
+from lsfa_lite.scoring.threshold import threshold
 
 WHAT = ("product", "sum", "strangers")
 OTHER: dict[Modality, Modality] = {"rgb": "3d", "3d": "rgb"}

@@ -22,9 +22,10 @@ from lsfa_lite.detector import LSFADetector, Scored
 from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures, PatchStack
 from lsfa_lite.scoring.calibration import Calibration, calibrate
-from lsfa_lite.scoring.fusion import Normaliser, Scale, threshold
+from lsfa_lite.scoring.fusion import Normaliser, Scale
 from lsfa_lite.scoring.metrics import NEIGHBOURS, area_below
 from lsfa_lite.scoring.patchcore import PatchScores
+from lsfa_lite.scoring.threshold import threshold
 
 Device = str | torch.device
 Samples = Sequence[Sample]

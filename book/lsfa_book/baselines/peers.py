@@ -32,8 +32,8 @@ from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.extract import FeatureExtractor, square_pixels
 from lsfa_lite.features.image import ImageBackbone
-from lsfa_lite.scoring.fusion import threshold
 from lsfa_lite.scoring.maps import unsquare
+from lsfa_lite.scoring.threshold import threshold
 
 Inputs = tuple[Tensor, ...]  # of one part: colour (3, S, S); for CFM xyz (3, S, S) in metres, too
 

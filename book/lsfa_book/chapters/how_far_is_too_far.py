@@ -86,7 +86,7 @@ def ratio(query: Tensor, bank: Tensor, count: int) -> float:
 
 
 def fuse(validation: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Columns are modalities: z-scores by the validation parts (S, 2), then their mean (T,)."""
+    """Columns are modalities: z-scores by the validation parts (B, 2), then their mean (T,)."""
     scaled = (test - validation.mean(axis=0)) / validation.std(axis=0)
     return np.asarray(scaled.mean(axis=1))
 

@@ -33,7 +33,7 @@ def partner_clouds(
 ) -> go.Figure:
     """One cloud per matrix, and a slider over the patches that ask.
 
-    sample      a square scan of S x S pixels.
+    sample      a square scan of H x W pixels.
     similarity  title -> (n, n), row: a foreground patch of one sense, column: of the other.
     foreground  (N,) bool with n True; N is a square number, the patches row by row.
     patches     name -> (row, column), a pixel; its patch must be foreground, or ValueError.
@@ -45,7 +45,7 @@ def partner_clouds(
     grid, side = round(len(foreground) ** 0.5), sample.shape[0]
     number = np.cumsum(foreground) - 1  # (N,) patch -> row of the matrix
     row, column = np.divmod(np.arange(side * side), side)
-    patch = row * grid // side * grid + column * grid // side  # (S * S,)
+    patch = row * grid // side * grid + column * grid // side  # (H * W,)
     keep = foreground[patch].reshape(sample.shape)
     pixels = _thin(sample, keep, points, np.random.default_rng(seed))
     asking = {name: patch[r * side + c] for name, (r, c) in patches.items()}
@@ -121,7 +121,7 @@ def _pin(centre: np.ndarray, name: str, scene: str) -> go.Scatter3d:
 
 
 def _centre(sample: Sample, inside: np.ndarray) -> np.ndarray:
-    """The middle of the points that were seen: (S * S,) bool -> (3,) millimetres."""
+    """The middle of the points that were seen: (H * W,) bool -> (3,) millimetres."""
     return _millimetres(sample, np.flatnonzero(inside & sample.valid.ravel())).mean(0)
 
 

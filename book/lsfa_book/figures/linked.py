@@ -169,7 +169,7 @@ def _frame(patch: int, grid: int) -> dict[str, float]:
 def _address(square: Sample) -> str:
     """The picture as a data address, clear where the sensor saw nothing."""
     assert square.colour is not None
-    both = np.dstack([square.colour, square.valid])  # (S, S, 4)
+    both = np.dstack([square.colour, square.valid])  # (H, W, 4)
     picture = Image.fromarray((both * 255).round().astype(np.uint8))
     file = io.BytesIO()
     picture.quantize(64, method=Image.Quantize.FASTOCTREE).save(file, "PNG", optimize=True)

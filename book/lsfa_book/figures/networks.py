@@ -79,7 +79,7 @@ def likeness(
 ) -> go.Figure:
     """How near every patch is to a chosen one, in feature space; a slider over chosen patches.
 
-    features: name of a network -> (S,N,D), one column of maps each; foreground (S,N) bool; queries:
+    features: name of a network -> (B,N,D), one column of maps each; foreground (B,N) bool; queries:
     (label, patch of the first sample). The ring is the chosen patch; a cross the nearest one on
     each other sample. One colour scale per network and position: from the chosen patch's nearest
     patch (bright) to its farthest.
@@ -94,7 +94,7 @@ def likeness(
     owner: list[int] = []
     for step, (_, query) in enumerate(queries):
         for column, values in enumerate(features.values()):
-            distance = torch.cdist(values[0, query][None, None], values)[:, 0]  # (S,N)
+            distance = torch.cdist(values[0, query][None, None], values)[:, 0]  # (B,N)
             distance = distance.masked_fill(~foreground, torch.nan)
             low, high = distance[1:].nan_to_num(torch.inf).min(), distance.nan_to_num(0).max()
             level = (1 + 254 * ((high - distance) / (high - low)).clamp(0, 1)).round()

@@ -121,7 +121,7 @@ def test_run_measures_with_our_metrics(rings, anomalib):
 
 
 def pictures(peer: peers.Peer, sample: Sample) -> torch.Tensor:
-    """(1, 3, S, S) in 0..1, as our own network takes it."""
+    """(1, 3, H, W) in 0..1, as our own network takes it."""
     colour, _ = square_pixels(sample, peer.size)
     return rearrange(torch.as_tensor(colour), "h w c -> 1 c h w")
 

@@ -1,0 +1,66 @@
+"""The search for the nearest row against all pairs in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from lsfa_lite.features.nearest import nearest
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def tensor(array):
+    return torch.tensor(array, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 512])
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+def test_equals_all_pairs(chunk, offset):
+    queries, bank = random(40, 9) + offset, random(60, 9, seed=1) + offset
+    distances, indices = nearest(tensor(queries), tensor(bank), chunk)
+    pairs = np.linalg.norm(queries[:, None] - bank[None], axis=2)
+    assert indices.tolist() == pairs.argmin(axis=1).tolist()
+    np.testing.assert_allclose(distances, pairs.min(axis=1), rtol=2e-4 if offset else 1e-5)
+
+
+def test_equal_rows_are_at_exactly_zero():
+    bank = tensor(random(300, 200) * 30 + 1000)
+    distances, indices = nearest(bank[50:90], bank)
+    assert (distances == 0).all()
+    assert indices.tolist() == list(range(50, 90))
+
+
+def test_edges():
+    one = torch.zeros(1, 3)
+    distances, indices = nearest(one, one)
+    assert (distances.tolist(), indices.tolist()) == ([0.0], [0])
+    distances, indices = nearest(torch.zeros(0, 3), one)
+    assert (distances.shape, indices.shape, indices.dtype) == ((0,), (0,), torch.long)
+
+
+def test_far_from_the_origin_and_on_a_row():
+    bank = tensor(1e4 + random(50, 8))
+    distances, indices = nearest(bank.flip(0), bank)
+    assert indices.tolist() == list(range(49, -1, -1))
+    assert distances.tolist() == [0.0] * 50
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        nearest(torch.zeros(2, 3), torch.zeros(0, 3))
+    for queries in (torch.zeros(2, 4), torch.zeros(3)):
+        with pytest.raises(ValueError, match="same D"):
+            nearest(queries, torch.zeros(5, 3))
+
+
+def test_the_search_stays_on_the_device():
+    with FakeTensorMode(allow_non_fake_inputs=False):
+        queries, bank = torch.empty(50, 30, device="cuda"), torch.empty(70, 30, device="cuda")
+        distances, indices = nearest(queries, bank, chunk=16)
+        assert (distances.device.type, indices.device.type) == ("cuda", "cuda")
+        assert (distances.shape, indices.shape) == ((50,), (50,))
