@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         commands.check_device(arguments)
         return arguments.run(arguments) or 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"lsfa-lite: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
