@@ -25,7 +25,7 @@ sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 """
 IMPORTS = """
 import lsfa_lite, lsfa_lite.detector
-print(*{"sklearn", "scipy", "pandas"} & set(sys.modules))
+print(*{"timm", "torchvision", "sklearn", "scipy", "pandas"} & set(sys.modules))
 """
 PATH = """
 import numpy as np

@@ -7,7 +7,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from einops import rearrange
 from safetensors import SafetensorError
@@ -152,6 +151,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _outline(backbone: str) -> Any:
     """The whole network with names and shapes only: no memory, no numbers."""
+    import timm  # brings torchvision and torch's compiler along: seconds, at the first network
+
     try:
         with torch.device("meta"):
             return timm.create_model(backbone)
@@ -162,6 +163,8 @@ def _outline(backbone: str) -> Any:
 
 
 def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any:
+    import timm
+
     name, weights = config.backbone, config.weights
     if weights == "package" and name != PACKAGE_BACKBONE:
         raise ValueError(
