@@ -91,7 +91,3 @@ def add_config(command: argparse.ArgumentParser) -> None:
         help="any field of the config, e.g. adaptation.steps=0 scoring.fusion=max",
     )
     command.add_argument("--device", default="cpu")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ METHOD = [
     "evaluation",
     "report",
     "commands",
-    "cli",
+    "cli: __main__",
 ]
 BOOK = [
     "records",  # data, and nothing but data
@@ -168,3 +169,11 @@ def test_tests_lie_in_the_room_that_they_test():
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("test_*.py")}
     beside = {name for name in folders if not name.endswith(".py")} - rooms
     assert beside == {"book", "data_scripts"}
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_type_checkers_are_told_that_there_are_types(house):
+    """A wheel holds what package-data names; the marker and the stubs must be in it."""
+    assert (resources.files(house) / "py.typed").is_file()
+    data = (ROOT / "pyproject.toml").read_text().split("[tool.setuptools.package-data]\n")[1]
+    assert data.splitlines()[0] == '"*" = ["py.typed", "*.pyi"]'
