@@ -24,11 +24,16 @@ def thin(points: Tensor, limit: int, seed: int = 0) -> Tensor:
 
     (P,3) -> (P',3)
     """
-    if not limit or len(points) <= limit:
+    if not thins(len(points), limit):
         return points
     generator = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(points), generator=generator)[:limit].sort().values
     return points[kept.to(points.device)]
+
+
+def thins(count: int, limit: int) -> bool:
+    """Whether `thin` takes any of `count` points away: only then does its seed matter."""
+    return 0 < limit < count
 
 
 def group(points: Tensor, groups: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
