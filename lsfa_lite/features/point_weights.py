@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from lsfa_lite.config import PointConfig
 from lsfa_lite.features.point_network import PointMAE
+
+logger = logging.getLogger(__name__)
 
 PACKAGE_WEIGHTS = Path(__file__).parent / "weights" / "point_mae_lite.safetensors"
 PUBLISHED = "https://github.com/Pang-Yatian/Point-MAE/releases/download/main/pretrain.pth"
@@ -36,10 +39,13 @@ def load_point_mae(
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
         model = PointMAE(config)
-    if config.weights != "random":
+    if config.weights == "random":
+        logger.info("Point-MAE with random weights, drawn by seed %d", seed)
+    else:
         package = config.weights == "package"
         path = PACKAGE_WEIGHTS if package else find_weights(config.weights)
         load_weights(model, read_weights(path), str(path))
+        logger.info("Point-MAE with the weights of %s", path)
     return model.requires_grad_(False).eval().to(device)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,8 @@ from lsfa_lite.config import PointConfig
 from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.point_weights import load_point_mae
 from lsfa_lite.features.sampling import farthest_point_sampling, nearest_groups
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["PointMAE", "describe_points", "group", "load_point_mae", "thin", "to_unit_sphere"]
 
@@ -26,6 +30,7 @@ def thin(points: Tensor, limit: int, seed: int = 0) -> Tensor:
     """
     if not thins(len(points), limit):
         return points
+    logger.debug("a cloud of %d points thinned to %d by seed %d", len(points), limit, seed)
     generator = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(points), generator=generator)[:limit].sort().values
     return points[kept.to(points.device)]

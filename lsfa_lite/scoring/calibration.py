@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -13,6 +14,8 @@ from torch import Tensor
 from lsfa_lite.config import ScoringConfig
 from lsfa_lite.scoring.fusion import Fusion, Threshold, threshold
 from lsfa_lite.scoring.patchcore import PatchScores
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def calibrate(
         highest = fusion.fuse_maps({name: distances[name] for name in names}).amax(dim=1)
         thresholds["+".join(names)] = threshold(fused, config.false_positive_rate)
         map_thresholds["+".join(names)] = threshold(highest, config.false_positive_rate)
+    logger.info("from %d good samples: %s", len(foreground), thresholds)
     return Calibration(fusion, thresholds, map_thresholds)
 
 
