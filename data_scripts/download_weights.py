@@ -1,6 +1,7 @@
 """Download the paper's networks: `python data_scripts/download_weights.py point-mae` (or `dino`).
 
-point-mae: pretrain.pth of the Point-MAE release into --out; its path is PointConfig.weights.
+point-mae: pretrain.pth of the Point-MAE release into the folder where PAPER finds it, whatever
+folder you stand in (LSFA_WEIGHTS moves it). With --out its path is features.points.weights.
 dino: ViT-B/8 through timm into the cache of the Hugging Face hub, where weights="timm" finds it;
 --url is then a mirror of the hub. No checksum of it is known: the sha256 is printed.
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import fetch
 
-from lsfa_lite.features.point_weights import PUBLISHED, PUBLISHED_SHA256
+from lsfa_lite.features.point_weights import PUBLISHED, PUBLISHED_SHA256, weights_folder
 
 POINT_MAE = fetch.Source(
     name="Point-MAE, pretrain.pth (arXiv 2203.06604)",
@@ -32,7 +33,7 @@ DINO_BYTES = 343_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = fetch.parser(__doc__.split("\n")[0], ".")
+    parser = fetch.parser(__doc__.split("\n")[0], str(weights_folder()))
     parser.add_argument("network", choices=["point-mae", "dino"])
     options = parser.parse_args(arguments)
     if options.network == "dino" and options.checksum:

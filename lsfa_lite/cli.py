@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         commands.check_device(arguments)
         return arguments.run(arguments) or 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"lsfa-lite: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -91,7 +91,3 @@ def add_config(command: argparse.ArgumentParser) -> None:
         help="any field of the config, e.g. adaptation.steps=0 scoring.fusion=max",
     )
     command.add_argument("--device", default="cpu")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

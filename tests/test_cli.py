@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from conftest import SMALL
 
+import lsfa_lite
 from lsfa_book import mini3d
 from lsfa_lite.cli import main
 from lsfa_lite.data.files import read_rgb
@@ -129,3 +130,12 @@ def test_an_error_of_the_system_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("lsfa_lite.commands.doctor", full)
     assert main(["doctor", "."]) == 2
     assert "No space left on device: 'out/records/x.json'" in capsys.readouterr().err
+
+
+def test_the_package_is_run_as_the_command():
+    run = [sys.executable, "-m", "lsfa_lite"]
+    done = subprocess.run([*run, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lsfa-lite {lsfa_lite.__version__}\n"
+    done = subprocess.run([*run, "magic"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: lsfa-lite ")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
 
-import lsfa_lite
+from lsfa_lite import lazy
 
 # Each house from the first room to the last. A room is a module or a folder; a module that belongs
 # to another one's room stands behind a colon.
 METHOD = [
+    "lazy",
     "config: checked",
     "data",
     "features",
@@ -25,7 +27,7 @@ METHOD = [
     "evaluation",
     "report",
     "commands",
-    "cli",
+    "cli: __main__",
 ]
 BOOK = [
     "records",  # data, and nothing but data
@@ -54,7 +56,8 @@ def place(module: str) -> tuple[int, int]:
     number = list(HOUSES).index(house)
     if not room or room == "__version__":
         return number, 0
-    room = lsfa_lite._HOME.get(room, room).split(".")[0]  # `from lsfa_lite import LITE`
+    home = lazy.homes(HOUSES["lsfa_lite"][0] / "__init__.pyi").get(room, room)
+    room = home.removeprefix("lsfa_lite.").split(".")[0]  # `from lsfa_lite import LITE`
     for index, entry in enumerate(HOUSES[house][1]):
         if room in re.findall(r"\w+", entry):
             return number, index
@@ -63,7 +66,7 @@ def place(module: str) -> tuple[int, int]:
 
 def modules() -> Iterator[tuple[str, Path]]:
     for house, (folder, _) in HOUSES.items():
-        for path in sorted(folder.rglob("*.py")):
+        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.pyi")]):
             yield ".".join([house, *path.relative_to(folder).with_suffix("").parts]), path
 
 
@@ -98,7 +101,7 @@ def is_module(name: str) -> bool:
 def test_arrows_go_to_earlier_rooms_only():
     wrong = []
     for name, path in modules():
-        if path.name == "__init__.py" and path.parent == HOUSES[name.split(".")[0]][0]:
+        if path.stem == "__init__" and path.parent == HOUSES[name.split(".")[0]][0]:
             continue  # the front door names what lies behind it
         for there in own(arrows(ast.parse(path.read_text()))):
             if place(there) > place(name) and (name, there) != DOOR:
@@ -187,3 +190,11 @@ def test_tests_lie_in_the_room_that_they_test():
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("test_*.py")}
     beside = {name for name in folders if not name.endswith(".py")} - rooms
     assert beside == {"book", "data_scripts"}
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_type_checkers_are_told_that_there_are_types(house):
+    """A wheel holds what package-data names; the marker and the stubs must be in it."""
+    assert (resources.files(house) / "py.typed").is_file()
+    data = (ROOT / "pyproject.toml").read_text().split("[tool.setuptools.package-data]\n")[1]
+    assert data.splitlines()[0] == '"*" = ["py.typed", "*.pyi"]'

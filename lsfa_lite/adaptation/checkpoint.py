@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 from lsfa_lite.adaptation.batches import Features
 from lsfa_lite.config import AdaptationConfig, to_json
 from lsfa_lite.data.files import written_beside
+
+logger = logging.getLogger(__name__)
 
 
 def run_name(features: Features, foreground: Tensor, config: AdaptationConfig, seed: int) -> str:
@@ -77,7 +80,9 @@ def resume(
         moments.setdefault(int(number), {})[name] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": moments, "param_groups": groups})
-    return json.loads(header["history"])
+    history = json.loads(header["history"])
+    logger.info("the training of %s goes on after step %d", path, len(history))
+    return history
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -73,7 +73,8 @@ def fine_tune(
     networks = networks_of(extractor, before.features)
     low_rank = make_all_trainable(what, networks, settings, config.seed)
     masks = zip(tqdm(train, "views", disable=not progress), before.foreground, strict=True)
-    views = [look(networks, part, mask, config.features, device) for part, mask in masks]
+    seen = config.features, device, config.seed
+    views = [look(networks, part, mask, *seen) for part, mask in masks]
     how = optimisation(config, settings)
     adaptation = start(before.features, before.foreground, how, config.seed)
     # their weights are its weights

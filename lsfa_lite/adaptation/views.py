@@ -44,6 +44,7 @@ def look(
     foreground: Tensor,
     config: FeatureConfig,
     device: str | torch.device,
+    seed: int = 0,
 ) -> dict[Modality, View]:
     """The views of one part, made as FeatureExtractor makes them; foreground (N,) bool.
 
@@ -58,7 +59,7 @@ def look(
         views["rgb"] = View((picture,), foreground)
     if "3d" in networks:
         assert xyz is not None
-        views["3d"] = look_at_cloud(networks["3d"], xyz, foreground, config, device)
+        views["3d"] = look_at_cloud(networks["3d"], xyz, foreground, config, device, seed)
     return views
 
 
@@ -69,11 +70,12 @@ def look_at_cloud(
     foreground: Tensor,
     config: FeatureConfig,
     device: str | torch.device,
+    seed: int = 0,
 ) -> View:
     how, seen = config.points, valid_pixels(xyz)
     points = torch.from_numpy(xyz[seen]).to(device)  # P 3
     pixels = torch.from_numpy(np.flatnonzero(seen)).to(device)  # P
-    few = thin(points, how.max_points)
+    few = thin(points, how.max_points, seed)
     scaled = to_unit_sphere(few) if how.point_norm == "unit_sphere" else few
     groups, centres, chosen = group(scaled, how.groups, how.group_size)
     inputs = groups[None], centres[None]  # 1 G K 3, 1 G 3

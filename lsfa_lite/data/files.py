@@ -114,13 +114,19 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to `path` if nothing was raised.
 
     A full disk or an interrupt leaves the old file, or none, and never half a file. `path` may be
-    a folder too, if it is not there yet.
+    a folder too, if it is not there yet, or empty. Files get the modes that the umask gives.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
+        temporary.touch()
+        ordinary = temporary.stat().st_mode
+        temporary.unlink()
         yield temporary
+        for file in temporary.rglob("*") if temporary.is_dir() else [temporary]:
+            if file.is_file() and file.stat().st_mode != ordinary:  # safetensors' are private
+                file.chmod(ordinary)
         os.replace(temporary, path)
     finally:
         if temporary.is_dir():

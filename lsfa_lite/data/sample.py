@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sample:
-    """One scan; the arrays lie pixel on pixel.
+    """One scan; the arrays lie pixel on pixel. Equal samples hold the same types and values.
 
     rgb    (H, W, 3) uint8 in 0..255 or float in 0..1; None where there is no colour camera.
     xyz    (H, W, 3) float32, metres in the camera frame, organised: xyz[v, u] is what pixel
@@ -29,6 +29,22 @@ class Sample:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def __repr__(self) -> str:
+        height, width = self.shape
+        mask = "" if self.mask is None else f"mask {np.count_nonzero(self.mask)} px, "
+        what = f"{senses(self.rgb, self.xyz)}, {verdict(self.label, self.defect)}"
+        return f"Sample({height} x {width}, {what}, {mask}{self.path})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sample):
+            return NotImplemented
+        told = (self.label, self.defect, self.path) == (other.label, other.defect, other.path)
+        pairs = ((self.rgb, other.rgb), (self.xyz, other.xyz), (self.mask, other.mask))
+        return told and all(same_array(a, b) for a, b in pairs)
+
+    def __hash__(self) -> int:  # not of the pixels: they are many, and may be written to
+        return hash((self.label, self.defect, self.path, self.shape))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,6 +79,23 @@ class Sample:
             return self.valid
         assert self.rgb is not None
         return np.any(self.rgb > 0, axis=-1)
+
+
+def senses(rgb: object, xyz: object) -> str:
+    """What there is, in words: "rgb", "xyz" or "rgb + xyz"."""
+    return " + ".join(name for name, there in (("rgb", rgb), ("xyz", xyz)) if there is not None)
+
+
+def verdict(label: int | None, defect: str) -> str:
+    """The defect's name where there is one, else the label in a word."""
+    return defect or {0: "good", 1: "defective", None: "unlabelled"}.get(label, f"label {label}")
+
+
+def same_array(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    """Both None, or equal in type, shape and values: a byte of 1 is not the colour 1.0."""
+    if a is None or b is None:
+        return a is b
+    return a is b or (a.dtype == b.dtype and np.array_equal(a, b))
 
 
 def valid_pixels(xyz: np.ndarray) -> np.ndarray:

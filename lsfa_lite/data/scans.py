@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +12,12 @@ from typing import overload
 import numpy as np
 
 from lsfa_lite.data.files import read_mask, read_rgb, read_xyz
-from lsfa_lite.data.sample import Sample
+from lsfa_lite.data.sample import Sample, senses, verdict
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Entry:
     """The files of one scan; a modality that is not there is None."""
 
@@ -24,6 +26,10 @@ class Entry:
     gt: Path | None = None
     label: int | None = None
     defect: str = ""
+
+    def __repr__(self) -> str:
+        what = senses(self.rgb, self.xyz) + (" + gt" if self.gt else "")
+        return f"Entry({what}, {verdict(self.label, self.defect)}, {self.rgb or self.xyz})"
 
     @property
     def path(self) -> Path:
@@ -42,6 +48,13 @@ class Scans(Sequence[Sample]):
     def __init__(self, entries: Sequence[Entry], read: Callable[[Entry], Sample] | None = None):
         self.entries = list(entries)
         self._read = read or read_scan
+
+    def __repr__(self) -> str:
+        """How many, of which kinds, and below which folder; no file is read."""
+        kinds = [f"{n} {kind}" for kind, n in Counter(self.defects).items() if kind]
+        folders = [f"{entry.path.parent}/" for entry in self.entries]
+        where = os.path.dirname(os.path.commonprefix(folders))  # noqa: RUF071, commonpath raises
+        return f"{type(self).__name__}({', '.join([f'{len(self)} scans', *kinds, where or '-'])})"
 
     def __len__(self) -> int:
         return len(self.entries)

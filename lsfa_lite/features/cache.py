@@ -6,6 +6,7 @@ The folder is safe to delete at any time. LSFA_CACHE in the environment moves it
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lsfa_lite.data.files import written_beside
+
+logger = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -41,13 +44,17 @@ def cached(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tens
     path = cache_folder() / key[:2] / f"{key}.safetensors"
     if path.is_file():
         try:
-            return load_file(path)
-        except (SafetensorError, OSError):
+            tensors = load_file(path)
+            logger.debug("features read from %s", path)
+            return tensors
+        except (SafetensorError, OSError) as error:
+            logger.info("%s: damaged (%s), made anew", path, error)
             path.unlink(missing_ok=True)  # cut off while it was written by an older program
     tensors = compute()
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_beside(path) as temporary:
         save_file(stored, temporary)
+    logger.debug("features made and kept in %s", path)
     return stored
 
 

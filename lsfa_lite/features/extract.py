@@ -20,7 +20,7 @@ from lsfa_lite.features.cache import cached, content_key, fingerprint
 from lsfa_lite.features.fpfh import fpfh
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.point_network import PointMAE
-from lsfa_lite.features.points import describe_points, load_point_mae
+from lsfa_lite.features.points import describe_points, load_point_mae, thins
 from lsfa_lite.features.projection import (
     average_into_patches,
     interpolate,
@@ -190,13 +190,16 @@ class FeatureExtractor:
         if not self.config.cache:
             return describe(array, path).cpu()
         part = self.config.image if modality == "rgb" else self.config.points
+        drawn = modality == "3d" and self.config.points.backbone == "point_mae"
+        drawn = drawn and thins(valid_pixels(array).sum(), self.config.points.max_points)
         key = content_key(
             array,
             to_json(
                 dataclasses.replace(part, weights="")
             ),  # the weights themselves are in the print
             self.fingerprint(modality),
-            f"{self.config.image_size} {self.config.grid} {self.device.type} {FORMAT}",
+            f"{self.config.image_size} {self.config.grid} {self.device.type} {FORMAT}"
+            + (f" seed {self.seed}" if drawn and self.seed else ""),
         )
         return cached(key, lambda: {"features": describe(array, path)})["features"]
 
@@ -220,7 +223,7 @@ class FeatureExtractor:
             else:
                 network = self.network("3d")
                 assert isinstance(network, PointMAE)
-                centres, features = describe_points(network, points, config)
+                centres, features = describe_points(network, points, config, self.seed)
                 values = interpolate(points, centres, features, config.neighbours, config.power)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error

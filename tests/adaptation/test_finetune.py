@@ -193,6 +193,19 @@ def test_the_start_is_the_frozen_network(what, config, frozen, rings):
         assert (described - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+def test_a_cloud_is_thinned_in_training_as_in_scoring(config, rings):
+    config = config.change(features__points__max_points=200, features__cache=False)
+    views = []
+    for seed in (0, 1):
+        extractor, part = FeatureExtractor(config.features, seed=seed), rings["train"][0]
+        row, network = extractor(part, ["3d"]), extractor.network("3d")
+        view = look({"3d": network}, part, row.foreground, config.features, "cpu", seed)["3d"]
+        expected = row.features["3d"][row.foreground]
+        assert (describe(network, view) - expected).abs().max() < 1e-5 * expected.abs().max()
+        views.append(view)
+    assert not torch.equal(views[0].patches, views[1].patches)
+
+
 @pytest.mark.parametrize("what", EACH)
 def test_training_and_scoring_see_the_same_features(what, tuned, frozen, rings):
     """The loop's features at the end against the extractor that scores, with merged networks."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from lsfa_lite.data import files
 from lsfa_lite.data.sample import Sample
@@ -135,3 +140,25 @@ def test_png_of_floats_is_refused(tmp_path):
     with pytest.raises(ValueError, match="uint8"):
         files.write_png(tmp_path / "a.png", np.zeros((6, 8), np.float32))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_what_is_written_has_the_modes_of_any_other_file(tmp_path, umask):
+    """safetensors writes files that only their owner may read; a colleague loads models too."""
+    old = os.umask(umask)
+    try:
+        with files.written_beside(tmp_path / "rooms" / "one.safetensors") as temporary:
+            save_file({"x": torch.zeros(3)}, temporary)
+        with files.written_beside(tmp_path / "model") as folder:
+            (folder / "deep").mkdir(parents=True)
+            save_file({"x": torch.zeros(3)}, folder / "deep" / "x.safetensors")
+            (folder / "x.json").write_text("{}")
+        files.write_png(tmp_path / "a.png", np.zeros((6, 8), np.uint8))
+    finally:
+        os.umask(old)
+    written = sorted(tmp_path.rglob("*"))
+    assert len(written) == 7
+    for path in written:
+        usual = 0o777 if path.is_dir() else 0o666
+        assert stat.S_IMODE(path.stat().st_mode) == usual & ~umask, path

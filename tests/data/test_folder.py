@@ -261,3 +261,10 @@ def test_real_stereo_frame(tmp_path):
     wall = np.median(sample.xyz[:40, 300:450][sample.valid[:40, 300:450]], axis=0)
     assert floor[1] > 0 > wall[1]  # right side up: the floor is below the camera, the wall above
     assert floor[2] < wall[2]  # and nearer
+
+
+def test_a_folder_says_how_many_scans_it_holds(tmp_path):
+    for stem in ("a", "b"):
+        files.write_png(tmp_path / "rgb" / f"{stem}.png", rgb())
+    assert repr(Folder(tmp_path)) == f"Folder(2 scans, {tmp_path}/rgb)"
+    assert repr(Folder(tmp_path).entries[0]) == f"Entry(rgb, unlabelled, {tmp_path}/rgb/a.png)"

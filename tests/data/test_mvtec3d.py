@@ -147,3 +147,16 @@ def test_class_id_out_of_range(tmp_path):
     with pytest.raises(ValueError, match="class_id 0"):
         write_sample(tmp_path, "000", scan(1, defect=True), class_id=0)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_there_is_is_said_in_one_line_without_reading(root):
+    data = MVTec3D(root, "gear")
+    for path in root.rglob("000.*"):
+        path.write_bytes(b"unread")
+    assert repr(data) == "MVTec3D(gear: train 3, validation 1, test 3; defects bent, worn)"
+    assert repr(data.test) == f"Scans(3 scans, 1 bent, 1 good, 1 worn, {root}/gear/test)"
+    assert repr(data.train[:1]) == f"Scans(1 scans, 1 good, {root}/gear/train/good/rgb)"
+    assert repr(data.train[:0]) == "Scans(0 scans, -)"
+    first, last = data.train.entries[0], data.test.entries[-1]
+    assert repr(first) == f"Entry(rgb + xyz, good, {root}/gear/train/good/rgb/000.png)"
+    assert repr(last) == f"Entry(rgb + xyz + gt, worn, {root}/gear/test/worn/rgb/000.png)"

@@ -312,7 +312,7 @@ def kill_after_a_record(arguments: list[str], out: Path) -> None:
     """Start the command, wait for one more record than there is, and kill it without warning."""
     before = len(list((out / "records").glob("*.json")))
     process = subprocess.Popen(
-        [sys.executable, "-m", "lsfa_lite.cli", *arguments],
+        [sys.executable, "-m", "lsfa_lite", *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -68,3 +70,39 @@ def test_foreground_is_seen_by_depth_else_by_colour():
 def test_colour_is_the_same_from_bytes_and_floats():
     floats = RGB.astype(np.float32) / 255
     assert np.array_equal(Sample(RGB, None).colour, Sample(floats, None).colour)
+
+
+def test_a_sample_says_what_it_is_in_one_line():
+    mask = np.zeros((4, 5), dtype=bool)
+    assert repr(Sample(RGB, XYZ, mask, 0, "good", "parts/ring/rgb/000.png")) == (
+        "Sample(4 x 5, rgb + xyz, good, mask 0 px, parts/ring/rgb/000.png)"
+    )
+    mask[1, :3] = True
+    assert repr(Sample(None, XYZ, mask, 1)) == "Sample(4 x 5, xyz, defective, mask 3 px, <array>)"
+    assert repr(Sample(RGB, None, defect="hole")) == "Sample(4 x 5, rgb, hole, <array>)"
+    assert repr(Sample(RGB, None)) == "Sample(4 x 5, rgb, unlabelled, <array>)"
+
+
+def test_samples_are_equal_by_what_they_hold():
+    """A copy is equal and one entry of a set; one other pixel, type, label or path is enough."""
+    mask = np.zeros((4, 5), dtype=bool)
+    sample = Sample(RGB, XYZ, mask, 0, "good", "a.png")
+    copy = Sample(RGB.copy(), XYZ.copy(), mask.copy(), 0, "good", "a.png")
+    assert (sample == copy) is True
+    assert len({sample, copy}) == 1
+    others = [
+        dataclasses.replace(sample, rgb=put(RGB, 7)),
+        dataclasses.replace(sample, xyz=put(XYZ, 0.1)),
+        dataclasses.replace(sample, xyz=XYZ.astype(np.float64)),
+        dataclasses.replace(sample, mask=~mask),
+        dataclasses.replace(sample, mask=None),
+        dataclasses.replace(sample, rgb=None),
+        dataclasses.replace(sample, label=None),
+        dataclasses.replace(sample, path="b.png"),
+        Sample(RGB[:2], XYZ[:2], mask[:2], 0, "good", "a.png"),
+    ]
+    assert [sample == other for other in others] == [False] * len(others)
+    assert len({sample, *others}) == 1 + len(others)
+    assert (sample == "a.png") is False
+    bright, dim = np.ones((4, 5, 3), np.float32), np.ones((4, 5, 3), np.uint8)
+    assert Sample(bright, None) != Sample(dim, None)

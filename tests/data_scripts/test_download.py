@@ -21,6 +21,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from conftest import ROOT
 
+from lsfa_lite.features.point_weights import find_weights
+
 SCRIPTS = ROOT / "data_scripts"
 BODY = bytes(range(256)) * 4000  # 1 MB: several blocks
 SHA256 = "sha256:" + hashlib.sha256(BODY).hexdigest()
@@ -312,6 +314,18 @@ def test_dry_run_writes_nothing_and_asks_nobody(weights, server, tmp_path, capsy
     assert server.url("pretrain.pth") in printed
     assert server.asked == []
     assert names(tmp_path) == []
+
+
+def test_the_network_goes_where_the_package_looks_for_it(
+    script, server, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("LSFA_WEIGHTS", str(tmp_path / "mine"))
+    server.files["pretrain.pth"] = BODY
+    place = ["--url", server.url("pretrain.pth"), "--checksum", SHA256]
+    assert script("weights").main(["point-mae", *place, YES]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert find_weights("pretrain.pth").read_bytes() == BODY
+    assert names(tmp_path / "mine") == ["pretrain.pth"]
 
 
 def test_no_licence_no_download(weights, server, tmp_path, capsys) -> None:

@@ -9,9 +9,14 @@ import pytest
 import torch
 from conftest import QUICK, without
 
-from lsfa_lite import Sample
+from lsfa_lite import LITE, Sample
+from lsfa_lite.config import to_json
 from lsfa_lite.features import cache
 from lsfa_lite.features.extract import FeatureExtractor, patch_share, square_pixels
+
+SMALL_POINTS = dataclasses.replace(
+    LITE.features.points, backbone="point_mae", groups=24, group_size=8
+)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +120,30 @@ class TestCache:
             rings["test"][0], ["rgb"]
         )
         assert len(list(tmp_path.rglob("*.safetensors"))) == 3
+
+    def test_the_seed_enters_where_it_thins_the_cloud_and_nowhere_else(
+        self, rings, tmp_path, monkeypatch
+    ):
+        """Caches of before, all made with seed 0's thinning, stay right for seed 0 only."""
+        monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
+
+        def described(seed: int, limit: int) -> torch.Tensor:
+            points = dataclasses.replace(SMALL_POINTS, max_points=limit)
+            config = dataclasses.replace(QUICK.features, points=points)
+            return FeatureExtractor(config, seed=seed)(rings["test"][0], ["3d"]).features["3d"]
+
+        assert not torch.equal(described(0, 300), described(1, 300))
+        assert torch.equal(described(1, 300), described(1, 300))
+        assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+        for limit in (0, 10**6):
+            assert torch.equal(described(0, limit), described(1, limit))
+        names = {path.stem for path in tmp_path.rglob("*.safetensors")}
+        assert len(names) == 4
+        _, xyz = square_pixels(rings["test"][0], 112)
+        told = to_json(dataclasses.replace(SMALL_POINTS, max_points=300, weights=""))
+        weights = FeatureExtractor(QUICK.change(features__points=SMALL_POINTS).features)
+        parts = (told, weights.fingerprint("3d"), "112 14 cpu 1")
+        assert cache.content_key(xyz, *parts) in names
 
     def test_a_damaged_file_is_made_anew(self, tmp_path, monkeypatch):
         monkeypatch.setenv("LSFA_CACHE", str(tmp_path))

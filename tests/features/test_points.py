@@ -14,6 +14,7 @@ from scipy.special import erf
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lsfa_lite.config import PAPER, PointConfig
+from lsfa_lite.features import point_weights
 from lsfa_lite.features.point_weights import PACKAGE_WEIGHTS, published_weights
 from lsfa_lite.features.points import (
     PointMAE,
@@ -358,6 +359,33 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
         load_point_mae(dataclasses.replace(TINY, weights=str(tmp_path / "cut.pth")))
     with pytest.raises(FileNotFoundError, match=r"none\.pth.*Point-MAE/releases"):
         load_point_mae(dataclasses.replace(TINY, weights=str(tmp_path / "none.pth")))
+
+
+def test_a_bare_name_is_found_from_everywhere(tmp_path: Path, monkeypatch) -> None:
+    """PAPER's "pretrain.pth": where one stands, else in the folder of weights; else an error."""
+    mine, here = tmp_path / "weights", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.setenv("LSFA_WEIGHTS", str(mine))
+    monkeypatch.chdir(here)
+    assert point_weights.weights_folder() == mine
+    config = dataclasses.replace(TINY, weights="own.safetensors")
+    with pytest.raises(FileNotFoundError) as error:
+        load_point_mae(config)
+    for words in ("own.safetensors and ", str(mine), "download_weights.py point-mae"):
+        assert words in str(error.value)
+    mine.mkdir()
+    save_file(shaken().state_dict(), mine / "own.safetensors")
+    expected = shaken().state_dict()["norm.bias"]
+    assert torch.equal(load_point_mae(config).norm.bias, expected)
+    save_file(shaken(seed=4).state_dict(), here / "own.safetensors")
+    assert not torch.equal(load_point_mae(config).norm.bias, expected)
+    assert point_weights.find_weights(str(mine / "own.safetensors")) == mine / "own.safetensors"
+
+
+def test_the_folder_of_weights_is_the_users(monkeypatch) -> None:
+    monkeypatch.delenv("LSFA_WEIGHTS", raising=False)
+    assert point_weights.weights_folder().is_absolute()
+    assert point_weights.weights_folder().parts[-2:] == ("lsfa-lite", "weights")
 
 
 def test_safetensors_load_and_must_fit(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def swapped_statistics(
 
 
 def swapped_calibration(
-    scores: Mapping[str, Sequence[PatchScores]],
+    scores: Mapping[Modality, Sequence[PatchScores]],
     foreground: Tensor,
     config: ScoringConfig,
     seed: int = 0,

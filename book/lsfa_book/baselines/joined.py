@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,7 +19,7 @@ from lsfa_lite.detector import LSFADetector
 from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures, PatchStack
 
-NAME = "rgb+3d"  # of the one modality that comes out
+NAME: Any = "rgb+3d"  # of the one modality that comes out
 Described = TypeVar("Described", PatchFeatures, PatchStack)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +16,7 @@ from lsfa_book.mini3d.render import intersect, shade
 from lsfa_book.mini3d.scene import draw, rays
 from lsfa_book.mini3d.sensor import colour_picture, scan
 from lsfa_book.mini3d.shapes import HEIGHT, SHAPES, VIEW
-from lsfa_lite.data.files import write_sample
+from lsfa_lite.data.files import write_sample, written_beside
 from lsfa_lite.data.sample import Sample
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 spread evenly, however many are drawn
@@ -94,13 +91,9 @@ def write(
 
 def _write_category(root: Path, category: str, config: Mini3DConfig, progress: bool) -> None:
     jobs = [(f, i) for f, count in folders(category, config) for i in range(count)]
-    beside = Path(tempfile.mkdtemp(prefix=f".{category}-", dir=root))
-    try:
+    with written_beside(root / category) as beside:
+        beside.mkdir()
         for folder, index in tqdm(jobs, desc=f"mini3d {category}", disable=not progress):
             sample = make_sample(category, folder, index, config)
             ident = class_id(category, sample.defect) if sample.label else 255
             write_sample(beside / folder, f"{index:03d}", sample, ident)
-        beside.chmod(0o755)  # mkdtemp's folder is private
-        os.replace(beside, root / category)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

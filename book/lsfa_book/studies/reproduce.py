@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -189,8 +188,12 @@ def commit() -> str:
 
 
 def peak_mb(device: str | torch.device = "cpu") -> int:
-    """Peak memory so far, MB: of the GPU if there is one, else of this process."""
+    """Peak memory so far, MB: of the GPU if there is one, else of this process; 0 on Windows."""
     if torch.device(device).type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    try:
+        import resource
+    except ModuleNotFoundError:  # Unix has it, Windows has not
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3))  # macOS counts bytes

@@ -1,0 +1,12 @@
+from lsfa_lite.adaptation.adaptors import make_adaptor as make_adaptor
+from lsfa_lite.adaptation.diagnostics import CollapseWarning as CollapseWarning
+from lsfa_lite.adaptation.finetune import FineTuned as FineTuned
+from lsfa_lite.adaptation.finetune import fine_tune as fine_tune
+from lsfa_lite.adaptation.losses import global_alignment as global_alignment
+from lsfa_lite.adaptation.losses import global_compactness as global_compactness
+from lsfa_lite.adaptation.losses import local_alignment as local_alignment
+from lsfa_lite.adaptation.losses import local_compactness as local_compactness
+from lsfa_lite.adaptation.memory import MemoryBank as MemoryBank
+from lsfa_lite.adaptation.model import Adaptation as Adaptation
+from lsfa_lite.adaptation.trainable import FineTuneConfig as FineTuneConfig
+from lsfa_lite.adaptation.whitening import InputTransform as InputTransform

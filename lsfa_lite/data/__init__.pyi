@@ -1,0 +1,13 @@
+from lsfa_lite.data.background import clean_folder as clean_folder
+from lsfa_lite.data.background import remove_background as remove_background
+from lsfa_lite.data.depth import Intrinsics as Intrinsics
+from lsfa_lite.data.depth import depth_to_xyz as depth_to_xyz
+from lsfa_lite.data.doctor import Report as Report
+from lsfa_lite.data.doctor import examine as examine
+from lsfa_lite.data.eyecandies import Eyecandies as Eyecandies
+from lsfa_lite.data.folder import Folder as Folder
+from lsfa_lite.data.mvtec3d import MVTec3D as MVTec3D
+from lsfa_lite.data.mvtec3d import categories as categories
+from lsfa_lite.data.sample import Sample as Sample
+from lsfa_lite.data.scans import Entry as Entry
+from lsfa_lite.data.scans import Scans as Scans

@@ -1,0 +1,10 @@
+from lsfa_lite.features.extract import FeatureExtractor as FeatureExtractor
+from lsfa_lite.features.extract import PatchFeatures as PatchFeatures
+from lsfa_lite.features.image import ImageBackbone as ImageBackbone
+from lsfa_lite.features.point_network import PointMAE as PointMAE
+from lsfa_lite.features.point_weights import load_point_mae as load_point_mae
+from lsfa_lite.features.points import describe_points as describe_points
+from lsfa_lite.features.projection import average_into_patches as average_into_patches
+from lsfa_lite.features.projection import interpolate as interpolate
+from lsfa_lite.features.sampling import farthest_point_sampling as farthest_point_sampling
+from lsfa_lite.features.sampling import nearest_groups as nearest_groups
