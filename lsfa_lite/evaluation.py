@@ -9,7 +9,16 @@ import numpy as np
 
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
-from lsfa_lite.scoring.metrics import aupro, image_auroc, pixel_auroc
+from lsfa_lite.scoring.metrics import (
+    Pixels,
+    aupro,
+    find_regions,
+    image_auroc,
+    merged,
+    pixel_auroc,
+    rank,
+    take_apart,
+)
 
 Table = dict[str, Any]
 
@@ -24,39 +33,43 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
     # A sequence may read its scans anew at each pass: what is needed is taken in one.
     truth = [(_label(sample), _mask(sample), sample.defect) for sample in samples]
     labels = np.array([label for label, _, _ in truth])
-    masks = [mask for _, mask, _ in truth]
+    regions = [find_regions(mask) for _, mask, _ in truth]  # once for every view
     called = np.array([s.is_anomalous for s in scored])
-    fused = [s.anomaly_map for s in scored]
+    scores = np.array([s.image_score for s in scored])
+    fused = take_apart([s.anomaly_map for s in scored], regions)
     table: Table = {
         "samples": len(samples),
-        "all": metrics(np.array([s.image_score for s in scored]), fused, labels, masks),
+        "all": metrics(scores, labels, merged(fused)),
         "modalities": {},
         "defects": {},
         "false_alarms": float(called[labels == 0].mean()),
         "misses": float((~called[labels == 1]).mean()),
     }
+    good = merged([fused[i] for i in np.flatnonzero(labels == 0)])  # every defect's; sorted once
+    for defect in sorted({name for label, _, name in truth if label == 1}):
+        its = np.array([label == 1 and name == defect for label, _, name in truth])
+        rows = its | (labels == 0)
+        bad = merged([fused[i] for i in np.flatnonzero(its)])
+        table["defects"][defect] = metrics(scores[rows], labels[rows], good, bad)
+    del fused, good  # a copy each of nearly all pixels
     for modality in scored[0].modality_scores:
         alone = np.array([s.modality_scores[modality] for s in scored])
-        maps = [s.modality_maps[modality] for s in scored]
-        table["modalities"][modality] = metrics(alone, maps, labels, masks)
-    image_scores = np.array([s.image_score for s in scored])
-    for defect in sorted({name for label, _, name in truth if label == 1}):
-        rows = [i for i, (label, _, name) in enumerate(truth) if label == 0 or name == defect]
-        table["defects"][defect] = metrics(
-            image_scores[rows], [fused[i] for i in rows], labels[rows], [masks[i] for i in rows]
-        )
+        pixels = merged(take_apart([s.modality_maps[modality] for s in scored], regions))
+        table["modalities"][modality] = metrics(alone, labels, pixels)
     return table
 
 
-def metrics(
-    scores: np.ndarray, maps: Sequence[np.ndarray], labels: np.ndarray, masks: Sequence[np.ndarray]
-) -> dict[str, float]:
-    """Image AUROC, pixel AUROC, AUPRO up to 30 % and up to 1 % false positives."""
+def metrics(scores: np.ndarray, labels: np.ndarray, *pixels: Pixels) -> dict[str, float]:
+    """Image AUROC, pixel AUROC, AUPRO up to 30 % and up to 1 % false positives.
+
+    scores, labels: (S,); pixels: those of the S maps, in one or more merged parts.
+    """
+    i_auroc, ranks = image_auroc(scores, labels), rank(*pixels)
     return {
-        "i_auroc": image_auroc(scores, labels),
-        "p_auroc": pixel_auroc(maps, masks),
-        "aupro_30": aupro(maps, masks, limit=0.3),
-        "aupro_1": aupro(maps, masks, limit=0.01),
+        "i_auroc": i_auroc,
+        "p_auroc": pixel_auroc(ranks),
+        "aupro_30": aupro(ranks, limit=0.3),
+        "aupro_1": aupro(ranks, limit=0.01),
     }
 
 

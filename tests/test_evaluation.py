@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import evaluate
+from lsfa_lite.scoring.metrics import aupro, pixel_auroc
 
 DEFECTS = ("good", "good", "good", "hole", "hole", "stain", "stain")
 CALLED = (False, True, False, True, True, False, True)  # one false alarm in three, one miss in four
@@ -71,6 +72,42 @@ def test_every_part_of_the_table_is_what_sklearn_says(scored, samples):
         maps = [scored[i].anomaly_map for i in rows]
         assert metrics["i_auroc"] == pytest.approx(roc_auc_score(labels[rows], scores[rows]))
         assert metrics["p_auroc"] == pytest.approx(roc_auc_score(np.ravel(truth), np.ravel(maps)))
+
+
+@pytest.mark.parametrize("levels", [1, 5, 1000])
+def test_one_pass_gives_what_the_plain_metrics_give(scored, samples, levels):
+    def coarse(seen: np.ndarray) -> np.ndarray:
+        return np.round(seen * levels) / levels  # many equal scores
+
+    samples[0] = dataclasses.replace(samples[0], mask=np.zeros((8, 8), bool))
+    for one in scored:
+        one.modality_maps.update({m: coarse(x) for m, x in one.modality_maps.items()})
+    scored = [dataclasses.replace(s, anomaly_map=coarse(s.anomaly_map)) for s in scored]
+    table = evaluate(scored, samples)
+    masks = [np.zeros((8, 8), bool) if s.mask is None else s.mask for s in samples]
+
+    def plain(maps: list[np.ndarray], rows: list[int]) -> dict[str, float]:
+        chosen = [maps[i] for i in rows], [masks[i] for i in rows]
+        areas = {"aupro_30": aupro(*chosen, 0.3), "aupro_1": aupro(*chosen, 0.01)}
+        return {"p_auroc": pixel_auroc(*chosen), **areas}
+
+    every = list(range(len(DEFECTS)))
+    fused = [s.anomaly_map for s in scored]
+    expected = [(table["all"], plain(fused, every))]
+    for name, found in table["modalities"].items():
+        expected.append((found, plain([s.modality_maps[name] for s in scored], every)))
+    for defect, found in table["defects"].items():
+        expected.append((found, plain(fused, [i for i in every if DEFECTS[i] in ("good", defect)])))
+    assert len(expected) == 5
+    for found, alone in expected:
+        assert list(found) == ["i_auroc", "p_auroc", "aupro_30", "aupro_1"]
+        assert {k: found[k] for k in alone} == alone
+
+
+def test_damaged_maps_are_named(scored, samples):
+    scored[5].modality_maps["3d"][2, 2] = np.nan
+    with pytest.raises(ValueError, match=r"maps\[5\] holds NaN"):
+        evaluate(scored, samples)
 
 
 def test_each_scan_is_read_once(scored, samples):

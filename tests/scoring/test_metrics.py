@@ -8,8 +8,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
-from lsfa_lite.scoring.metrics import aupro, image_auroc, pixel_auroc, pro_curve
+from lsfa_lite.scoring.metrics import (
+    aupro,
+    find_regions,
+    image_auroc,
+    merged,
+    pixel_auroc,
+    pro_curve,
+    rank,
+    take_apart,
+)
 
 
 def regions_by_flooding(mask):
@@ -150,6 +160,59 @@ def test_auroc_counts_pairs():
     ) == (pytest.approx(pairs))
 
 
+@pytest.mark.parametrize("levels", [1000000, 8, 1])
+def test_pixel_auroc_is_what_sklearn_says(levels):
+    for seed in range(5):
+        maps, masks = random_case(seed, levels)
+        scores, truth = (np.concatenate([x.ravel() for x in row]) for row in (maps, masks))
+        assert pixel_auroc(maps, masks) == pytest.approx(roc_auc_score(truth, scores), abs=1e-14)
+
+
+@pytest.mark.parametrize("density", [0.02, 0.2, 0.5])
+def test_regions_are_those_of_flooding(density):
+    """One pixel, a corner shared, the first row and the last, none at all."""
+    for seed in range(5):
+        mask = np.random.default_rng(seed).random((9, 11)) < density
+        found = find_regions(mask)
+        assert found.where.tolist() == np.flatnonzero(mask).tolist()
+        numbered = {frozenset(found.where[found.number == k]) for k in found.number}
+        by_hand = {frozenset(i * 11 + j for i, j in r) for r in regions_by_flooding(mask)}
+        assert numbered == by_hand
+        assert set(found.number) == set(range(len(by_hand)))
+
+
+@pytest.mark.parametrize("levels", [1000000, 8, 1])
+def test_one_pass_equals_the_plain_functions_on_any_selection(levels):
+    """Regions labelled once, good pixels of shared images sorted once: nothing changes."""
+    for seed in range(4):
+        maps, masks = (
+            a + b
+            for a, b in zip(random_case(seed, levels), random_case(seed + 9, levels), strict=True)
+        )
+        masks[0] = np.zeros_like(masks[0])
+        parts = take_apart(maps, [find_regions(mask) for mask in masks])
+        shared = merged(parts[:2])  # of these one has defects
+        for rows in ([2], [3, 5], [2, 3, 4, 5]):
+            ranks = rank(shared, merged([parts[i] for i in rows]))
+            chosen = [maps[i] for i in [0, 1, *rows]], [masks[i] for i in [0, 1, *rows]]
+            scores, truth = (np.concatenate([x.ravel() for x in row]) for row in chosen)
+            assert pixel_auroc(ranks) == pytest.approx(roc_auc_score(truth, scores), abs=1e-14)
+            assert pixel_auroc(ranks) == pixel_auroc(*chosen)
+            for limit in (0.01, 0.3, 1.0):
+                assert aupro(ranks, limit=limit) == aupro(*chosen, limit)
+                assert aupro(*chosen, limit) == pytest.approx(slow_aupro(*chosen, limit), abs=1e-12)
+
+
+def test_maps_are_left_alone():
+    maps, masks = random_case(3, 50)
+    masks[0] = np.zeros_like(masks[0])
+    before = [m.copy() for m in maps]
+    aupro(maps, masks)
+    merged(take_apart(maps[:1], masks[:1]))
+    for old, new in zip(before, maps, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_masks_hold_class_ids_and_tensors_are_welcome():
     maps, masks = random_case(2, 50)
     ids = [np.where(m, 253, 0).astype(np.uint8) for m in masks]
@@ -182,6 +245,10 @@ def test_bad_input_is_named():
             measure(maps, [None, *masks[1:]])
         with pytest.raises(ValueError, match="no mask"):
             measure([], [])
+        with pytest.raises(ValueError, match=r"maps\[1\] holds NaN"):
+            measure(spoiled, [find_regions(m) for m in masks])
+        with pytest.raises(ValueError, match=r"maps\[2\] is .* masks\[2\] is \(12, 5\)"):
+            measure(maps, [*masks[:2], find_regions(masks[1].T)])
 
 
 def test_image_auroc_bad_input():
