@@ -97,6 +97,15 @@ def test_seeded_and_each_sample_for_itself():
     assert torch.equal(labels[1:], assign(other, foreground, 3, seed=5)[1:])
 
 
+def test_another_seed_starts_elsewhere():
+    """In a shapeless cloud where k-means ends is where it began."""
+    features, foreground = draw(1, 60, 4), everywhere(1, 60)
+    assigned = {tuple(assign(features, foreground, 4, s, 1)[0].tolist()) for s in range(5)}
+    assert len(assigned) == 5
+    found = {prototypes(features[0], foreground[0], 4, s).numpy().tobytes() for s in range(5)}
+    assert len(found) > 1
+
+
 def test_one_assignment_serves_both_modalities():
     rgb, points = draw(2, 12, 3), draw(2, 12, 5, seed=1)
     labels = assign(rgb, everywhere(2, 12), 3)
