@@ -52,7 +52,8 @@ def test_help_is_quick_and_does_not_load_torch():
 def test_score_writes_maps_pictures_and_a_table(cleaned, model, tmp_path, capsys):
     folder = cleaned / "ring" / "test" / "hole"
     assert main(["score", str(model), str(folder), "--out", str(tmp_path)]) == 0
-    assert "000.png" in capsys.readouterr().out
+    score, verdict, path = capsys.readouterr().out.split()
+    assert path.endswith("000.png")
     anomaly = tifffile.imread(tmp_path / "000-000.tiff")
     assert anomaly.shape == (128, 128)
     assert anomaly.dtype == np.float32
@@ -61,6 +62,8 @@ def test_score_writes_maps_pictures_and_a_table(cleaned, model, tmp_path, capsys
         (row,) = csv.DictReader(file)
     over = float(row["image_score"]) > float(row["threshold"])
     assert row["is_anomalous"] == str(over)
+    assert verdict == ("anomalous" if over else "good")
+    assert float(score) == pytest.approx(float(row["image_score"]), abs=5e-4)
 
 
 def test_evaluate_prints_a_table_and_json(cleaned, model, capsys):

@@ -67,11 +67,10 @@ def test_background_moves_no_prototype():
 
 
 def test_gradient_is_that_of_the_means():
-    features, labels = blobs()
+    features, _ = blobs()
     features.requires_grad_()
     prototypes(features, everywhere(60), 3).sum().backward()
     torch.testing.assert_close(features.grad, torch.full((60, 2), 1 / 20))
-    assert len(labels) == 60
 
 
 def test_more_prototypes_than_patches_are_finite():
@@ -101,6 +100,15 @@ def test_seeded_and_each_sample_for_itself():
     other = features.clone()
     other[0] += 100 * draw(30, 4, seed=9)
     assert torch.equal(labels[1:], assign(other, foreground, 3, seed=5)[1:])
+
+
+def test_another_seed_starts_elsewhere():
+    """In a shapeless cloud where k-means ends is where it began."""
+    features, foreground = draw(1, 60, 4), everywhere(1, 60)
+    assigned = {tuple(assign(features, foreground, 4, s, 1)[0].tolist()) for s in range(5)}
+    assert len(assigned) == 5
+    found = {prototypes(features[0], foreground[0], 4, s).numpy().tobytes() for s in range(5)}
+    assert len(found) > 1
 
 
 def test_one_assignment_serves_both_modalities():

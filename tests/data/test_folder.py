@@ -110,15 +110,15 @@ def test_only_pictures_and_only_clouds(tmp_path):
 
 
 def test_single_file_brings_its_companions(tmp_path):
-    for stem in ("a", "b"):
-        files.write_png(tmp_path / f"{stem}.png", rgb())
-        save_depth(tmp_path, "depth.png", f"{stem}_depth")
+    for stem, other in (("a", 1), ("b", 0)):
+        files.write_png(tmp_path / f"{stem}.png", rgb() + np.uint8(other))
+        files.write_png(tmp_path / f"{stem}_depth.png", depth_mm() + np.uint16(other))
     files.write_png(tmp_path / "intrinsics.png.bak", rgb())
     for name in ("b.png", "b_depth.png"):
         data = Folder(tmp_path / name, CAMERA)
         assert len(data) == 1
-        assert data[0].rgb is not None
-        assert data[0].xyz is not None
+        np.testing.assert_array_equal(data[0].rgb, rgb())
+        np.testing.assert_allclose(data[0].xyz, slow_xyz(depth_mm(), CAMERA), atol=1e-6)
 
 
 def test_ground_truth_gives_mask_and_label(tmp_path):

@@ -55,6 +55,27 @@ def test_xyz_is_never_averaged():
     assert set(np.unique(square)) == {1.0, 2.0}
 
 
+def cubic(before: int, after: int) -> np.ndarray:
+    """(after, before) weights of Keys' cubic kernel, a = -1/2, as wide as an output pixel."""
+    scale = before / after
+    width = max(scale, 1.0)
+    middle = (np.arange(after)[:, None] + 0.5) * scale - 0.5
+    x = np.abs(np.arange(before) - middle) / width
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0))
+    return weights / weights.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize(("before", "after"), [(12, 30), (30, 12)])
+def test_colour_is_bicubic(before, after):
+    rgb = np.random.default_rng(0).integers(64, 192, (before, before, 3), dtype=np.uint8)
+    colour, _ = square_pixels(Sample(rgb, None), after)
+    weights = cubic(before, after)
+    expected = np.einsum("iv,vuc,ju->ijc", weights, rgb / 255, weights)
+    assert colour.dtype == np.float32
+    assert np.abs(colour - expected).max() < 2 / 255  # bytes in between
+
+
 def test_patch_share_against_a_double_loop():
     rng = np.random.default_rng(0)
     pixels = rng.random((30, 30)) < 0.4
@@ -144,6 +165,18 @@ class TestCache:
         weights = FeatureExtractor(QUICK.change(features__points=SMALL_POINTS).features)
         parts = (told, weights.fingerprint("3d"), "112 14 cpu 1")
         assert cache.content_key(xyz, *parts) in names
+
+    def test_other_weights_are_another_key(self, rings, tmp_path, monkeypatch):
+        """The same choices and the same scan, but networks drawn from other seeds."""
+        monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
+        config = QUICK.change(
+            features__image__weights="random", features__points__weights="random"
+        ).change(features__points__backbone="point_mae", features__points__groups=64)
+        drawn = [FeatureExtractor(config.features, seed=s)(rings["test"][0]) for s in (0, 1, 0)]
+        for name in ("rgb", "3d"):
+            first, other, again = (row.features[name] for row in drawn)
+            assert torch.equal(first, again)
+            assert not torch.allclose(first, other)
 
     def test_a_damaged_file_is_made_anew(self, tmp_path, monkeypatch):
         monkeypatch.setenv("LSFA_CACHE", str(tmp_path))

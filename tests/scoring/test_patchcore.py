@@ -129,6 +129,7 @@ def test_leave_one_out_uses_the_other_samples_only():
     features, foreground = training_set()
     core = PatchCore.fit(features, foreground, ScoringConfig(coreset=1.0))
     left_out = core.leave_one_out(features, foreground)
+    assert len(left_out) == len(features)
     for sample, scores in enumerate(left_out):
         seen = foreground[sample]
         assert core.score(features[sample], seen).image_score == 0  # it finds itself

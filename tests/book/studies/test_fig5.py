@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies.fig5 import THREE, compare, turning, verdicts
 from lsfa_book.studies.reproduce import Parts
 from lsfa_lite.config import LITE
+from lsfa_lite.data.sample import Sample
+from lsfa_lite.detector import Scored
 
 FAST = LITE.change(adaptation__steps=2, adaptation__batch_size=2)
 SMALL = Mini3DConfig(train=4, validation=2, test_good=2, test_per_defect=2)
@@ -32,11 +36,39 @@ def test_every_kind_of_defect_has_one_part_and_every_detector_its_map(found):
             assert (values[~example.sample.foreground] == 0).all()
 
 
-def test_a_map_is_in_units_of_its_threshold(found):
-    """A good validation part stays near 1; so does the largest value of any weak defect."""
-    for example in found[1].values():
-        for values in example.maps.values():
-            assert 0.1 < values.max() < 100
+class Ruler:
+    """A detector whose maps and thresholds are known; its scores tell which scan it was given."""
+
+    def __init__(self, config, device):
+        self.threshold = {0: 4.0, LITE.adaptation.steps: 8.0}[config.adaptation.steps]
+
+    def fit(self, train, validation):
+        return self
+
+    def score(self, samples):
+        anomaly = np.full((2, 2), float(samples[0].path), np.float32)
+        return [Scored(0.0, anomaly, {}, {}, 99.0, self.threshold, False, "")]
+
+
+def test_a_map_is_the_middle_parts_in_units_of_its_own_threshold(monkeypatch):
+    def scan(path: str, defect: str) -> Sample:
+        return Sample(np.ones((2, 2, 3)), None, None, int(defect != "good"), defect, path)
+
+    test = [scan("1", "good"), *(scan(path, "hole") for path in "234"), scan("16", "dent")]
+    parts = SimpleNamespace(train=[], validation=[], test=test)
+    monkeypatch.setattr("lsfa_book.studies.fig5.LSFADetector", Ruler)
+    found = dict(compare(LITE, parts))
+    assert {defect: example.sample.path for defect, example in found.items()} == {
+        "hole": "3",
+        "dent": "16",
+    }
+    for example in found.values():
+        score = float(example.sample.path)
+        assert [float(values[0, 0]) for values in example.maps.values()] == [
+            score / 4,  # no adaptation
+            score / 4,  # whitening
+            score / 8,  # LSFA
+        ]
 
 
 def test_the_figures_show_all_maps_on_one_scale(found):

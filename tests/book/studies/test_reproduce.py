@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -23,7 +22,6 @@ from lsfa_book.studies.engines import in_processes, on_ray
 from lsfa_book.studies.methods import CannotRun
 from lsfa_book.studies.reproduce import Parts, few, plan, reproduce, run_of
 from lsfa_book.studies.tables import TABLES, Row
-from lsfa_book.tables import category_table, reproduction_table
 from lsfa_lite.cli import main
 from lsfa_lite.config import LITE
 
@@ -139,20 +137,6 @@ def test_few_shots_are_drawn_by_the_seed():
         few(parts, 50, 0)
 
 
-def test_table_says_what_ran_what_changed_and_what_the_paper_prints():
-    keys = [("ring", 0), ("ring", 1), ("handle", 0)]
-    values = {row.name: {} for row in TABLES["table4"]}
-    values["no adaptation"] = dict(zip(keys, [0.8, 0.7, 0.9], strict=True))
-    values["IFC"] = {k: v + 0.1 for k, v in values["no adaptation"].items()}
-    metrics = ("i_auroc", "p_auroc", "aupro_30", "aupro_1")
-    text = reproduction_table("table4", TABLES["table4"], dict.fromkeys(metrics, values))
-    lines = {line.split("  ")[0]: line for line in text.splitlines()}
-    assert f"{np.mean([0.9, 0.8, 1.0]):.3f}" in lines["IFC"]
-    assert "+0.100 (+0.100 to +0.100)" in lines["IFC"]
-    assert "0.959" in lines["IFC"]
-    assert "not run" in lines["CLC"]
-
-
 def test_unknown_table_is_named():
     with pytest.raises(ValueError, match=r"table12; there are table1, table2"):
         list(plan(["table12"], FAST, Parts(Path("x")), ["ring"], [0]))
@@ -162,22 +146,6 @@ def test_command_does_not_overwrite(tmp_path: Path, capsys):
     (tmp_path / "records").mkdir()
     assert main(["reproduce", "table4", "--out", str(tmp_path)]) == 2
     assert "--resume" in capsys.readouterr().err
-
-
-def test_tables_1_and_2_have_a_column_per_category_and_a_view_per_modality():
-    rows = (Row("RGB: LSFA", view="rgb"), Row("LSFA"))
-    key = recorded.row_key(rows[0], LITE)
-    metrics = {"all": {"i_auroc": 0.9}, "modalities": {"rgb": {"i_auroc": 0.6}}}
-    found = [
-        {"row": key, "category": c, "seed": s, "metrics": metrics}
-        for c, s in (("ring", 0), ("ring", 1), ("handle", 0))
-    ]
-    values = recorded.measured(rows, found)
-    assert set(values["RGB: LSFA"].values()) == {0.6}
-    lines = category_table("table1", rows, values | {"LSFA": {("ring", 0): 0.8}}).splitlines()
-    assert lines[1].split() == ["handle", "ring", "mean"]
-    assert lines[2].split()[-3:] == ["0.600", "0.600", "0.600"]
-    assert lines[3].split() == ["LSFA", "not", "run", "0.800", "0.800"]
 
 
 def test_a_row_that_cannot_run_here_is_skipped_and_said(parts: Parts, tmp_path: Path, monkeypatch):
