@@ -2,7 +2,6 @@ from lsfa_lite.scoring.calibration import Calibration as Calibration
 from lsfa_lite.scoring.calibration import calibrate as calibrate
 from lsfa_lite.scoring.coreset import greedy_coreset as greedy_coreset
 from lsfa_lite.scoring.fusion import Fusion as Fusion
-from lsfa_lite.scoring.fusion import Threshold as Threshold
 from lsfa_lite.scoring.maps import anomaly_map as anomaly_map
 from lsfa_lite.scoring.metrics import aupro as aupro
 from lsfa_lite.scoring.metrics import image_auroc as image_auroc
