@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from conftest import QUICK, without
 from einops import rearrange
 
-from lsfa_book.baselines import peers
-from lsfa_book.baselines.peers import CUT, PUBLISHED, WHAT, make_peer, run
+from lsfa_book.baselines.peers import CUT, PUBLISHED, WHAT, banks, cfm, library, make_peer, run
+from lsfa_book.baselines.peers import peer as peer_module
 from lsfa_lite.config import PAPER, Config
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.features.extract import FeatureExtractor, square_pixels
@@ -31,7 +31,7 @@ def anomalib():
 
 @pytest.fixture
 def tiny(monkeypatch) -> None:
-    monkeypatch.setattr(peers, "CUT", TINY)
+    monkeypatch.setattr(peer_module, "CUT", TINY)
 
 
 def broken(sample: Sample) -> Sample:
@@ -51,22 +51,22 @@ def broken(sample: Sample) -> Sample:
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_an_unknown_peer_is_refused_with_the_names_there_are(installed, monkeypatch):
-    monkeypatch.setattr(peers, "available", lambda: installed)
+    monkeypatch.setattr(library, "find_spec", lambda name: installed or None)
     with pytest.raises(ValueError, match=r"no peer 'winclip'.*padim, patchcore, stfpm"):
         run("winclip", QUICK, [], [], [])
 
 
 @pytest.mark.parametrize("what", WHAT)
 def test_without_anomalib_the_extra_is_named(what, monkeypatch):
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    assert not peers.available()
+    monkeypatch.setattr(library, "find_spec", lambda name: None)
+    assert not library.available()
     with pytest.raises(ValueError, match=r"pip install 'lsfa-lite\[peers\]'"):
         run(what, QUICK, [], [], [])
 
 
 def test_an_anomalib_without_cfm_is_told_the_version_that_has_it(monkeypatch):
     older = {"anomalib": object()}
-    monkeypatch.setattr(peers, "find_spec", older.get)
+    monkeypatch.setattr(library, "find_spec", older.get)
     with pytest.raises(ValueError, match=r"2\.5\.0 and later"):
         make_peer("cfm", QUICK)
 
@@ -120,7 +120,7 @@ def test_run_measures_with_our_metrics(rings, anomalib):
     assert set(table["defects"]) == {"hole"}
 
 
-def pictures(peer: peers.Peer, sample: Sample) -> torch.Tensor:
+def pictures(peer: peer_module.Peer, sample: Sample) -> torch.Tensor:
     """(1, 3, H, W) in 0..1, as our own network takes it."""
     colour, _ = square_pixels(sample, peer.size)
     return rearrange(torch.as_tensor(colour), "h w c -> 1 c h w")
@@ -168,9 +168,9 @@ def test_cfm_sees_the_features_that_we_see(rings, anomalib):
 
 def test_the_frugal_coreset_is_anomalibs(anomalib):
     patches = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
-    sampler = peers.anomalib("patchcore").KCenterGreedy
+    sampler = library.anomalib("patchcore").KCenterGreedy
     chosen = []
-    for kind in (sampler, peers.frugal(sampler)):
+    for kind in (sampler, banks.frugal(sampler)):
         made = kind(patches, 0.1)
         made.model.random_state = np.random.RandomState(3)
         torch.manual_seed(3)
@@ -182,8 +182,8 @@ def test_the_frugal_coreset_is_anomalibs(anomalib):
 def test_cfm_compares_nothing_where_there_are_no_points(anomalib):
     real, predicted = torch.randn(2, 2, 5, 4, 4, generator=torch.Generator().manual_seed(0))
     real[:, :, :2] = 0
-    generator = peers.anomalib("cfm").CFMAnomalyMapGenerator
-    found = peers.on_points(generator).compute_distance(real, predicted)
+    generator = library.anomalib("cfm").CFMAnomalyMapGenerator
+    found = cfm.on_points(generator).compute_distance(real, predicted)
     assert not found[:, :2].any()
     unit = [x / x.norm(dim=1, keepdim=True) for x in (real[:, :, 2:], predicted[:, :, 2:])]
     torch.testing.assert_close(found[:, 2:], (unit[0] - unit[1]).norm(dim=1))
@@ -222,10 +222,10 @@ def own(monkeypatch) -> Config:
     monkeypatch.setattr(
         timm, "create_model", lambda *a, **k: create(*a, **(k | {"pretrained": False}))
     )
-    b5 = peers.anomalib("csflow").efficientnet_b5
-    monkeypatch.setattr(peers.anomalib("csflow"), "efficientnet_b5", lambda weights: b5())
+    b5 = library.anomalib("csflow").efficientnet_b5
+    monkeypatch.setattr(library.anomalib("csflow"), "efficientnet_b5", lambda weights: b5())
     monkeypatch.setattr(
-        peers, "PUBLISHED", dataclasses.replace(TINY, stfpm_epochs=1, flow_epochs=1)
+        peer_module, "PUBLISHED", dataclasses.replace(TINY, stfpm_epochs=1, flow_epochs=1)
     )
     return PAPER.change(features__image_size=64)
 
@@ -241,7 +241,7 @@ def test_the_papers_preset_takes_the_peers_own_network(what, width, rings, anoma
     else:
         extractor = model.teacher_model if what == "stfpm" else model.feature_extractor
         assert sum(extractor.out_dims) == width
-    assert (peer.mean, peer.std) == peers.IMAGENET
+    assert (peer.mean, peer.std) == peer_module.IMAGENET
     scored = peer.fit(rings["train"][:2], rings["validation"][:1]).score(rings["test"][:1])[0]
     assert scored.anomaly_map.shape == rings["test"][0].shape
     assert np.isfinite(scored.anomaly_map).all()
