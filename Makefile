@@ -1,16 +1,20 @@
 # make book   builds the book into _build/html     make test   runs everything that must hold
+# make quick  lint, types and the tests of the method
 # Both install what they need into $(VENV) first. To use an environment of your own: make test VENV=path
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(abspath $(VENV))/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test install lint units notebooks pages refresh clean
+.PHONY: book test quick install lint units notebooks pages refresh clean
 
 book: install
 	$(BIN)/python book/build.py
 
 test: lint units notebooks pages
+
+quick: lint
+	$(BIN)/pytest tests --ignore=tests/book --ignore=tests/data_scripts -n 2
 
 lint: install
 	$(BIN)/ruff check .
