@@ -9,9 +9,6 @@ is that of the project page, https://eyecan-ai.github.io/eyecandies/download.
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-import tempfile
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -19,7 +16,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from lsfa_lite.data.eyecandies_camera import EyecandiesConfig, cut, item, read_cloud, yaml_number
-from lsfa_lite.data.files import read_mask, read_rgb, write_sample
+from lsfa_lite.data.files import read_mask, read_rgb, write_sample, written_beside
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.scans import Entry, Scans, pair
 
@@ -162,9 +159,7 @@ def convert(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is not empty; choose another folder, or delete it first")
     jobs = [(split, i) for split in SPLITS for i in range(len(getattr(data, split)))]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{category}-", dir=out))
-    try:
+    with written_beside(target) as beside:
         for split, i in tqdm(jobs, desc=f"convert {category}", disable=not progress):
             scans: Scans = getattr(data, split)
             sample, entry = scans[i], scans.entries[i]
@@ -172,8 +167,4 @@ def convert(
             if split != "test":
                 sample = dataclasses.replace(sample, mask=None)  # MVTec's have no gt folder
             write_sample(beside / split / sample.defect, stem, sample)
-        beside.chmod(0o755)  # mkdtemp's folder is private
-        os.replace(beside, target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return target
