@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -49,14 +50,11 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
             "plane_distance or cluster_points, or raise cluster_radius"
         )
     coloured = kept | holes(kept, sample.valid)
-    xyz = blank(xyz, kept)
     rgb = None if sample.rgb is None else blank(sample.rgb, coloured)
-    mask = sample.mask
+    arrays: dict[str, Any] = {"xyz": blank(xyz, kept), "rgb": rgb, "mask": sample.mask}
     if config.pad:
-        xyz = pad_square(xyz)
-        rgb = None if rgb is None else pad_square(rgb)
-        mask = None if mask is None else pad_square(mask)
-    return dataclasses.replace(sample, xyz=xyz, rgb=rgb, mask=mask)
+        arrays = {name: None if a is None else pad_square(a) for name, a in arrays.items()}
+    return dataclasses.replace(sample, **arrays)
 
 
 def part_pixels(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray:

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lsfa_lite.data.files import named_error, read_tiff, read_xyz
+from lsfa_lite.data.files import checked_cloud, named_error, read_tiff
 from lsfa_lite.data.quiet_open3d import open3d
-from lsfa_lite.data.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -71,19 +70,17 @@ def read_cloud(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in (".ply", ".pcd"):
-        return _checked(path, read_organised(path, shape))
-    if suffix == ".png":
-        return _checked(path, depth_to_xyz(read_depth_png(path), _needed(path, intrinsics)))
-    if suffix == ".npy":
+        array = read_organised(path, shape)
+    elif suffix == ".png":
+        array = read_depth_png(path)
+    elif suffix == ".npy":
         with named_error(path, "a NumPy array"):
             array = np.load(path, allow_pickle=False)
     else:
         array = read_tiff(path)
     if array.ndim == 2:
-        return _checked(path, depth_to_xyz(array, _needed(path, intrinsics)))
-    if suffix == ".npy":
-        return _checked(path, array)
-    return read_xyz(path)
+        array = depth_to_xyz(array, _needed(path, intrinsics))
+    return checked_cloud(path, array)
 
 
 def read_depth_png(path: Path) -> np.ndarray:
@@ -135,10 +132,3 @@ def _needed(path: Path, intrinsics: Intrinsics | None) -> Intrinsics:
             "depth_scale), or write them to intrinsics.json in the folder"
         )
     return intrinsics
-
-
-def _checked(path: Path, xyz: np.ndarray) -> np.ndarray:
-    """The rules of Sample (finite, metres, not empty), with the cloud's own file in the error."""
-    xyz = xyz.astype(np.float32) if np.issubdtype(xyz.dtype, np.floating) else xyz
-    Sample(rgb=None, xyz=xyz, path=str(path))
-    return xyz

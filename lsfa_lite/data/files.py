@@ -55,7 +55,11 @@ def read_xyz(path: str | Path) -> np.ndarray:
     Raises FileNotFoundError, or ValueError, naming the file, for a damaged file, the wrong number
     of channels, integers, NaN, millimetres and an all-zero cloud.
     """
-    xyz = read_tiff(path)
+    return checked_cloud(path, read_tiff(path))
+
+
+def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
+    """What was read from `path` -> (H, W, 3) float32, or the errors of `read_xyz`."""
     if xyz.ndim != 3 or xyz.shape[-1] != 3:
         cure = "; move the first axis last" if xyz.ndim == 3 and xyz.shape[0] == 3 else ""
         raise ValueError(

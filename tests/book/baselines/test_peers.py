@@ -20,7 +20,7 @@ from lsfa_lite.features.extract import FeatureExtractor, square_pixels
 from lsfa_lite.features.image import ImageBackbone, package_weights
 
 TINY = dataclasses.replace(
-    CUT, stfpm_epochs=8, stfpm_batch=2, flow_epochs=15, flow_batch=2, flow_hidden=8, cfm_epochs=10
+    CUT, stfpm_epochs=20, stfpm_batch=2, flow_epochs=15, flow_batch=2, flow_hidden=8, cfm_epochs=10
 )
 
 
