@@ -94,6 +94,7 @@ class PatchCore:
         foreground: Tensor,
         config: ScoringConfig,
         seed: int = 0,
+        *,
         progress: bool = False,
     ) -> PatchCore:
         """features (S, N, D), foreground (S, N) bool -> the bank: a coreset of all S samples.
