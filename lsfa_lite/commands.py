@@ -84,7 +84,7 @@ def score(arguments: argparse.Namespace) -> None:
             scored = detector.score([sample])[0]
             name = f"{len(rows):03d}-{entry.stem}"
             rows.append((name, scored))
-            write_scores(arguments.out, sample, scored, name)
+            write_scores(arguments.out, name, sample, scored)
             verdict = "anomalous" if scored.is_anomalous else "good"
             print(f"{scored.image_score:8.3f}  {verdict:9s}  {sample.path}")
     write_score_table(arguments.out / "scores.csv", rows)

@@ -72,7 +72,7 @@ def overlay(picture: np.ndarray, anomaly: np.ndarray, threshold: float) -> np.nd
     return ((1 - most) * picture + most * colour).astype(np.float32)
 
 
-def write_scores(folder: Path, sample: Sample, scored: Scored, name: str) -> None:
+def write_scores(folder: Path, name: str, sample: Sample, scored: Scored) -> None:
     """name.tiff, the anomaly map (H, W) float32, and name.png, the map over the picture.
 
     In the picture half the colour is the threshold that good parts stay below.

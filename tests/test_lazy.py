@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -51,3 +52,25 @@ def test_to_list_names_loads_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+# chapters and detector pass these by position
+BY_POSITION = {"local_alignment", "global_alignment", "local_compactness", "global_compactness"}
+BY_POSITION |= {"fine_tune", "greedy_coreset", "FeatureExtractor.stack"}
+
+
+@pytest.mark.parametrize("package", PACKAGES[1:])  # LSFADetector takes `progress` by position yet
+def test_a_flag_is_given_by_its_name(package):
+    """`convert(src, out, "ring", True)` says nothing to its reader; `progress=True` does."""
+    module = import_module(package)
+    for name in module.__all__:
+        thing = getattr(module, name)
+        members = vars(thing).items() if isinstance(thing, type) else [("", thing)]
+        for member, function in members:
+            function = getattr(function, "__func__", function)
+            if not isinstance(function, FunctionType) or member[:1] == "_":
+                continue
+            flags = [p for p in signature(function).parameters.values() if p.default is False]
+            if f"{name}.{member}".strip(".") not in BY_POSITION:
+                positional = [p.name for p in flags if p.kind is not p.KEYWORD_ONLY]
+                assert positional == [], f"{name}.{member}"

@@ -30,6 +30,7 @@ def train(
     config: AdaptationConfig,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    *,
     progress: bool = False,
     callback: Callable[[int, Adaptation], None] | None = None,
     checkpoint: Path | None = None,

@@ -179,8 +179,9 @@ def clean_folder(
     src: str | Path,
     out: str | Path,
     config: BackgroundConfig | None = None,
-    progress: bool = False,
+    *,
     only: Sequence[str] | None = None,
+    progress: bool = False,
 ) -> int:
     """Write a cleaned copy of an MVTec-layout root; returns how many scans were written.
 

@@ -55,7 +55,7 @@ class Facts:
     problems: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-def examine(path: str | Path, limit: int | None = 20, progress: bool = False) -> Report:
+def examine(path: str | Path, limit: int | None = 20, *, progress: bool = False) -> Report:
     """Look at a data folder or file; nothing is raised, everything becomes a finding.
 
     At most `limit` scans of each folder are opened, spread over it (None: all); all are counted.

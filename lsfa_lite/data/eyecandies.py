@@ -146,8 +146,9 @@ def convert(
     src: str | Path,
     out: str | Path,
     category: str,
-    progress: bool = False,
     config: EyecandiesConfig | None = None,
+    *,
+    progress: bool = False,
 ) -> Path:
     """Write a category in the layout of MVTec 3D-AD; returns out/category.
 

@@ -94,6 +94,7 @@ class PatchCore:
         foreground: Tensor,
         config: ScoringConfig,
         seed: int = 0,
+        *,
         progress: bool = False,
     ) -> PatchCore:
         """features (B, N, D), foreground (B, N) bool -> the bank: a coreset of all B samples.

@@ -68,6 +68,7 @@ def write(
     root: str | Path,
     config: Mini3DConfig | None = None,
     categories: Sequence[str] = CATEGORIES,
+    *,
     progress: bool = False,
 ) -> Path:
     """Write the set as root/<category>/<split>/<defect>/{rgb,xyz,gt}/000.*; returns root.
