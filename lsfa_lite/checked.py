@@ -25,6 +25,7 @@ class Rule(NamedTuple):
         return repr(self.words)
 
 
+Finite = Annotated[float, Rule("finite float", math.isfinite)]
 Count = Annotated[int, Rule("int >= 1", lambda x: x >= 1)]
 Whole = Annotated[int, Rule("int >= 0", lambda x: x >= 0)]
 Positive = Annotated[float, Rule("float > 0", lambda x: 0 < x < math.inf)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from lsfa_lite.checked import (
     Checked,
     Count,
+    Finite,
     NotNegative,
     Positive,
     Rule,
@@ -34,7 +34,6 @@ SENSES: tuple[tuple[Modality, ...], ...] = (("rgb", "3d"), ("rgb",), ("3d",))
 Senses = Annotated[
     tuple[Modality, ...], Rule("('rgb', '3d'), or one of them", lambda x: x in SENSES)
 ]
-Finite = Annotated[float, Rule("finite float", math.isfinite)]
 Odd = Annotated[int, Rule("int 1 (off), 3, 5, ...", lambda x: x > 0 and x % 2)]
 Three = Annotated[int, Rule("int >= 3", lambda x: x >= 3)]
 Rate = Annotated[float, Rule("float between 0 and 1", lambda x: 0 < x < 1)]

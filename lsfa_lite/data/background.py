@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
-from lsfa_lite.data.mvtec3d import SPLITS, categories, list_split
+from lsfa_lite.data.mvtec3d import categories, list_split
 from lsfa_lite.data.sample import Sample, valid_pixels
-from lsfa_lite.data.scans import Entry, read_scan
+from lsfa_lite.data.scans import SPLITS, Entry, read_scan
 
 SETTINGS = "clean.json"  # in the root of a cleaned data set
 JUDGES = 1000  # points of the border, and as many of the scan, that judge a hypothesis

@@ -18,13 +18,13 @@ from tqdm.auto import tqdm
 from lsfa_lite.data.eyecandies_camera import EyecandiesConfig, cut, item, read_cloud, yaml_number
 from lsfa_lite.data.files import read_mask, read_rgb, write_sample, written_beside
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.data.scans import Entry, Scans, pair
+from lsfa_lite.data.scans import Category, Entry, Scans, pair
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_public"}  # ours: theirs
 KINDS = ("bumps", "dents", "colors", "normals")  # one annotation picture each
 
 
-class Eyecandies:
+class Eyecandies(Category):
     """One category: `.train`, `.validation` and `.test` (public) are lazy sequences of Sample.
 
     The defect is bumps, dents, colors or normals; "combined" for several on one sweet, and "bad"
@@ -47,17 +47,8 @@ class Eyecandies:
             )
 
     @cached_property
-    def test(self) -> Scans:
+    def test(self) -> Scans:  # type: ignore[override]  # made when asked for
         return self._scans([annotate(entry) for entry in self._good("test").entries])
-
-    @property
-    def defects(self) -> list[str]:
-        """The defects of the test split, "good" left out."""
-        return sorted({name for name in self.test.defects if name != "good"})
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{split} {len(getattr(self, split))}" for split in SPLITS)
-        return f"Eyecandies({self.category}: {counts}; defects {', '.join(self.defects) or 'none'})"
 
     def _folder(self, split: str) -> Path:
         return self.root / self.category / SPLITS[split] / "data"
@@ -94,7 +85,7 @@ def list_split(folder: Path, light: int) -> list[Entry]:
             f"{folder}: has *_{there} but no *_{missing}; unpack the category again"
             + (", or choose another light" if depth else "")
         )
-    return pair(folder, rgb, depth, {}, label=0, defect="good")
+    return pair(folder, {"rgb": rgb, "xyz": depth, "gt": {}}, label=0, defect="good")
 
 
 def annotate(entry: Entry) -> Entry:

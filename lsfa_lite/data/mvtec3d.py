@@ -11,11 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsfa_lite.data.files import write_sample
-from lsfa_lite.data.scans import PICTURES, Entry, Scans, list_files, pair
+from lsfa_lite.data.scans import SPLITS, Category, Entry, Scans, collect, pair
 
 __all__ = ["MVTec3D", "categories", "write_sample"]
-
-SPLITS = ("train", "validation", "test")
 
 
 def categories(root: str | Path) -> list[str]:
@@ -25,9 +23,7 @@ def categories(root: str | Path) -> list[str]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"{root}: no such folder; expected the root of an MVTec 3D-AD layout"
-        )
+        raise FileNotFoundError(f"{root}: no such folder; expected an MVTec 3D-AD layout's root")
     return sorted(
         folder.name
         for folder in root.iterdir()
@@ -35,7 +31,7 @@ def categories(root: str | Path) -> list[str]:
     )
 
 
-class MVTec3D:
+class MVTec3D(Category):
     """One category: `.train`, `.validation` and `.test` are lazy sequences of Sample.
 
     The folders are listed at once, the files are read when indexed. A split that has pictures
@@ -59,24 +55,15 @@ class MVTec3D:
                 "expected rgb/000.png and xyz/000.tiff of good parts, or one of the two"
             )
 
-    @property
-    def defects(self) -> list[str]:
-        """The defects of the test split, "good" left out."""
-        return sorted({name for name in self.test.defects if name != "good"})
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{split} {len(getattr(self, split))}" for split in SPLITS)
-        return f"MVTec3D({self.category}: {counts}; defects {', '.join(self.defects) or 'none'})"
-
 
 def list_split(folder: Path) -> list[Entry]:
-    """root/category/split -> entries in the order of defect, then file name."""
+    """root/category/split -> entries in the order of defect, then file name; "good" is label 0."""
     if not folder.is_dir():
         return []
     entries: list[Entry] = []
     for kind in sorted(folder.iterdir()):
         if kind.is_dir() and not kind.name.startswith("."):
-            entries += list_defect(kind)
+            entries += pair(kind, collect(kind), int(kind.name != "good"), kind.name)
     both = {(entry.rgb is not None, entry.xyz is not None) for entry in entries}
     if len(both) > 1:
         odd = next(entry for entry in entries if entry.rgb is None or entry.xyz is None)
@@ -86,18 +73,6 @@ def list_split(folder: Path) -> list[Entry]:
             "add the missing files, or take that modality out of the whole split"
         )
     return entries
-
-
-def list_defect(folder: Path) -> list[Entry]:
-    """root/category/split/defect -> its entries; the folder "good" is label 0, any other 1."""
-    return pair(
-        folder,
-        list_files(folder / "rgb", PICTURES),
-        list_files(folder / "xyz", (".tiff", ".tif")),
-        list_files(folder / "gt", PICTURES),
-        label=0 if folder.name == "good" else 1,
-        defect=folder.name,
-    )
 
 
 def _not_there(root: Path, category: str, found: list[str]) -> str:
