@@ -2,8 +2,8 @@
 
     root/Category/{train,val,test_public,test_private}/data/000_depth.png, 000_image_4.png, ...
 
-A split's stems have as many digits as it needs (three in train, two in test_public). The layout
-is that of the project page, https://eyecan-ai.github.io/eyecandies/download.
+Stems have as many digits as a split needs. The layout is that of the project page,
+https://eyecan-ai.github.io/eyecandies/download.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Eyecandies(Category):
     The defect is bumps, dents, colors or normals; "combined" for several on one sweet, and "bad"
     where no kind is marked. `.test` opens its masks when first asked for: labels lie nowhere else.
     Raises FileNotFoundError for a missing root, ValueError for a category that is not there or
-    has no training scans; what is wrong with a file is said, with its name, when it is read.
+    has no training scans.
     """
 
     def __init__(self, root: str | Path, category: str, config: EyecandiesConfig | None = None):
@@ -42,9 +42,8 @@ class Eyecandies(Category):
         self.config = config or EyecandiesConfig()
         self.train, self.validation = self._good("train"), self._good("validation")
         if not len(self.train):
-            raise ValueError(
-                f"{self._folder('train')}: no scans; expected 000_depth.png, 000_image_4.png, ..."
-            )
+            where = self._folder("train")
+            raise ValueError(f"{where}: no scans; expected 000_depth.png, 000_image_4.png, ...")
 
     @cached_property
     def test(self) -> Scans:  # type: ignore[override]  # made when asked for
@@ -81,10 +80,8 @@ def list_split(folder: Path, light: int) -> list[Entry]:
     depth, rgb = items.values()
     if bool(depth) != bool(rgb):
         missing, there = sorted(items, key=lambda name: bool(items[name]))
-        raise ValueError(
-            f"{folder}: has *_{there} but no *_{missing}; unpack the category again"
-            + (", or choose another light" if depth else "")
-        )
+        cure = "unpack the category again" + (", or choose another light" if depth else "")
+        raise ValueError(f"{folder}: has *_{there} but no *_{missing}; {cure}")
     return pair(folder, {"rgb": rgb, "xyz": depth, "gt": {}}, label=0, defect="good")
 
 
@@ -112,10 +109,8 @@ def read_masks(depth: Path) -> dict[str, np.ndarray]:
     paths["mask"] = item(depth, "mask.png")
     masks = {kind: read_mask(path) for kind, path in paths.items() if path.is_file()}
     if not masks:
-        raise FileNotFoundError(
-            f"{paths['mask']}: no such file, nor one of {', '.join(KINDS)}; "
-            "unpack the category again (only test_private has no annotation)"
-        )
+        what = f"{paths['mask']}: no such file, nor one of {', '.join(KINDS)}"
+        raise FileNotFoundError(f"{what}; unpack it again (only test_private has no annotation)")
     if len({mask.shape for mask in masks.values()}) > 1:
         raise ValueError(f"{paths['mask']}: the sample's masks differ in size; unpack it again")
     return masks
@@ -126,9 +121,8 @@ def read_entry(entry: Entry, config: EyecandiesConfig) -> Sample:
     assert entry.rgb is not None  # list_split has made sure
     assert entry.xyz is not None
     rgb, xyz = read_rgb(entry.rgb), read_cloud(entry.xyz, config)
-    if entry.gt is None:
-        mask = np.zeros(rgb.shape[:2], dtype=bool)  # (H, W)
-    else:
+    mask = np.zeros(rgb.shape[:2], dtype=bool)  # (H, W)
+    if entry.gt is not None:
         mask = np.any(list(read_masks(entry.xyz).values()), axis=0)  # (H, W)
     return Sample(rgb, cut(xyz, config, entry.xyz), mask, entry.label, entry.defect, str(entry.rgb))
 

@@ -34,8 +34,7 @@ def categories(root: str | Path) -> list[str]:
 class MVTec3D(Category):
     """One category: `.train`, `.validation` and `.test` are lazy sequences of Sample.
 
-    The folders are listed at once, the files are read when indexed. A split that has pictures
-    only, or clouds only, gives samples with xyz=None, or rgb=None.
+    A split that has pictures only, or clouds only, gives samples with xyz=None, or rgb=None.
     Raises FileNotFoundError for a missing root, ValueError for a category that is not there or
     has no training scans, and for a picture without its cloud or the other way round.
     """
@@ -43,17 +42,14 @@ class MVTec3D(Category):
     def __init__(self, root: str | Path, category: str):
         found = categories(root)
         if category not in found:
-            raise ValueError(_not_there(Path(root), category, found))
-        self.root = Path(root)
-        self.category = category
+            raise ValueError(not_there(Path(root), category, found))
+        self.root, self.category = Path(root), category
         self.train, self.validation, self.test = (
             Scans(list_split(self.root / category / split)) for split in SPLITS
         )
         if not len(self.train):
-            raise ValueError(
-                f"{self.root / category / 'train' / 'good'}: no training scans; "
-                "expected rgb/000.png and xyz/000.tiff of good parts, or one of the two"
-            )
+            where = self.root / category / "train" / "good"
+            raise ValueError(f"{where}: no training scans; expected rgb/000.png, xyz/000.tiff")
 
 
 def list_split(folder: Path) -> list[Entry]:
@@ -67,15 +63,13 @@ def list_split(folder: Path) -> list[Entry]:
     both = {(entry.rgb is not None, entry.xyz is not None) for entry in entries}
     if len(both) > 1:
         odd = next(entry for entry in entries if entry.rgb is None or entry.xyz is None)
-        missing = "rgb" if odd.rgb is None else "xyz"
-        raise ValueError(
-            f"{odd.path}: has no {missing} file, but other scans in {folder} have; "
-            "add the missing files, or take that modality out of the whole split"
-        )
+        what = f"no {'rgb' if odd.rgb is None else 'xyz'} file, but other scans in {folder} have"
+        raise ValueError(f"{odd.path}: {what}; add it, or take that modality out of the split")
     return entries
 
 
-def _not_there(root: Path, category: str, found: list[str]) -> str:
+def not_there(root: Path, category: str, found: list[str]) -> str:
+    """Why `root`, which has the categories `found`, has not this one."""
     if found:
         return f"{root}: no category {category!r}; there are {', '.join(found)}"
     if (root / "train").is_dir():

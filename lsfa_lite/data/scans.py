@@ -50,8 +50,7 @@ class Scans(Sequence[Sample]):
     """Sequence of samples: `scans[3]` reads one scan, `scans[2:9]` is a shorter Scans."""
 
     def __init__(self, entries: Sequence[Entry], read: Callable[[Entry], Sample] | None = None):
-        self.entries = list(entries)
-        self._read = read or read_scan
+        self.entries, self._read = list(entries), read or read_scan
 
     def __repr__(self) -> str:
         """How many, of which kinds, and below which folder; no file is read."""
