@@ -4,9 +4,9 @@ ways of making an object meet: code, `dataclasses.replace`, JSON, and `--set` of
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass, replace
 from functools import cache, partial
 from numbers import Integral, Real
 from reprlib import repr as short
@@ -25,6 +25,7 @@ class Rule(NamedTuple):
         return repr(self.words)
 
 
+Finite = Annotated[float, Rule("finite float", math.isfinite)]
 Count = Annotated[int, Rule("int >= 1", lambda x: x >= 1)]
 Whole = Annotated[int, Rule("int >= 0", lambda x: x >= 0)]
 Positive = Annotated[float, Rule("float > 0", lambda x: 0 < x < math.inf)]
@@ -94,7 +95,7 @@ def changed(node: Any, values: dict[str, Any]) -> Any:
             here[head] = value
     for head, within in inside.items():
         here[head] = changed(here.get(head, getattr(node, head)), within)
-    return dataclasses.replace(node, **here)
+    return replace(node, **here)
 
 
 def from_values(kind: Any, values: Any) -> Any:
@@ -104,16 +105,10 @@ def from_values(kind: Any, values: Any) -> Any:
     hints = _hints(kind)
     unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
     if unknown or missing:
-        raise ValueError(
-            f"{kind.__name__}: unknown fields {unknown}, missing fields {missing}; "
-            "it was written by another version of lsfa_lite"
-        )
-    nested = {k: v for k, v in values.items() if isinstance(v, dict) and _is_checked(hints[k])}
-    return kind(**values | {k: from_values(hints[k], v) for k, v in nested.items()})
-
-
-def _is_checked(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, Checked)
+        odd = f"unknown fields {unknown}, missing fields {missing}"
+        raise ValueError(f"{kind.__name__}: {odd}; another version of lsfa_lite wrote it")
+    deeper = [k for k, v in values.items() if isinstance(v, dict) and is_dataclass(hints[k])]
+    return kind(**values | {k: from_values(hints[k], values[k]) for k in deeper})
 
 
 def _fitted(hint: Any, value: Any) -> Any:

@@ -31,40 +31,35 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"lsfa-lite {__version__}")
     sub = top.add_subparsers(required=True, metavar="COMMAND")
 
-    clean = sub.add_parser("clean", help="remove the ground plane of a data set")
-    clean.add_argument("src", type=Path)
-    clean.add_argument("out", type=Path)
-    clean.add_argument("--distance", type=float, default=None, help="metres from the plane that go")
-    clean.add_argument("--keep", choices=["largest", "sizeable"], default=None)
-    clean.set_defaults(run=commands.clean)
+    def command(name: str, text: str, *paths: str) -> argparse.ArgumentParser:
+        found = sub.add_parser(name, help=text)
+        for path in paths:
+            found.add_argument(path, type=Path)
+        found.set_defaults(run=getattr(commands, name))
+        return found
 
-    fit = sub.add_parser("fit", help="fit a detector on one category")
-    fit.add_argument("root", type=Path, help="data set in the layout of MVTec 3D-AD, cleaned")
+    clean = command("clean", "remove the ground plane of a data set", "src", "out")
+    clean.add_argument("--distance", type=float, help="metres from the plane that go")
+    clean.add_argument("--keep", choices=["largest", "sizeable"])
+
+    fit = command("fit", "fit a detector on one category of a cleaned data set", "root")
     fit.add_argument("category")
     fit.add_argument("--out", type=Path, required=True, help="folder of the model")
     add_config(fit)
-    fit.set_defaults(run=commands.fit)
 
-    score = sub.add_parser("score", help="score scans with a fitted detector")
-    score.add_argument("model", type=Path)
+    score = command("score", "score scans with a fitted detector", "model")
     score.add_argument("paths", type=Path, nargs="+", help="folders of scans, or single files")
     score.add_argument("--out", type=Path, required=True)
-    score.add_argument("--intrinsics", type=Path, default=None, help="JSON, for depth pictures")
+    score.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
     score.add_argument("--device", default="cpu")
-    score.set_defaults(run=commands.score)
 
-    evaluate = sub.add_parser("evaluate", help="measure a detector on a category's test split")
-    evaluate.add_argument("model", type=Path)
-    evaluate.add_argument("root", type=Path)
+    text = "measure a detector on a category's test split"
+    evaluate = command("evaluate", text, "model", "root")
     evaluate.add_argument("category")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_argument("--device", default="cpu")
-    evaluate.set_defaults(run=commands.evaluate)
 
-    doctor = sub.add_parser("doctor", help="say what a data folder holds and what is wrong")
-    doctor.add_argument("path", type=Path)
-    doctor.set_defaults(run=commands.doctor)
-
+    command("doctor", "say what a data folder holds and what is wrong", "path")
     if book := the_book():
         book.add_commands(sub, add_config)
     return top
@@ -82,12 +77,7 @@ def the_book() -> Any:
 
 
 def add_config(command: argparse.ArgumentParser) -> None:
+    text = "any field of the config, e.g. adaptation.steps=0 scoring.fusion=max"
     command.add_argument("--preset", choices=["lite", "paper"], default="lite")
-    command.add_argument(
-        "--set",
-        nargs="+",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="any field of the config, e.g. adaptation.steps=0 scoring.fusion=max",
-    )
+    command.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help=text)
     command.add_argument("--device", default="cpu")

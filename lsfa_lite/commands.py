@@ -39,16 +39,11 @@ def check_device(arguments: argparse.Namespace) -> None:
 
 
 def clean(arguments: argparse.Namespace) -> None:
-    import dataclasses
-
     from lsfa_lite.config import BackgroundConfig
     from lsfa_lite.data.background import clean_folder
 
-    config = BackgroundConfig()
-    if arguments.distance is not None:
-        config = dataclasses.replace(config, plane_distance=arguments.distance)
-    if arguments.keep is not None:
-        config = dataclasses.replace(config, keep=arguments.keep)
+    asked = {"plane_distance": arguments.distance, "keep": arguments.keep}
+    config = BackgroundConfig(**{name: x for name, x in asked.items() if x is not None})
     clean_folder(arguments.src, arguments.out, config, progress=True)
 
 
@@ -64,10 +59,8 @@ def fit(arguments: argparse.Namespace) -> None:
     detector = LSFADetector(config, arguments.device, background=background)
     detector.fit(data.train, data.validation, progress=True)
     detector.save(arguments.out)
-    print(
-        f"fitted on {len(data.train)} samples with {' + '.join(detector.modalities)}: "
-        f"{arguments.out}"
-    )
+    what = f"{len(data.train)} samples with {' + '.join(detector.modalities)}"
+    print(f"fitted on {what}: {arguments.out}")
 
 
 def score(arguments: argparse.Namespace) -> None:

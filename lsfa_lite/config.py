@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from lsfa_lite.checked import (
     Checked,
     Count,
+    Finite,
     NotNegative,
     Positive,
     Rule,
@@ -31,17 +31,13 @@ from lsfa_lite.checked import (
 Modality = Literal["rgb", "3d"]
 SENSES: tuple[tuple[Modality, ...], ...] = (("rgb", "3d"), ("rgb",), ("3d",))
 
-Senses = Annotated[
-    tuple[Modality, ...], Rule("('rgb', '3d'), or one of them", lambda x: x in SENSES)
-]
-Finite = Annotated[float, Rule("finite float", math.isfinite)]
+_any_sense = Rule("('rgb', '3d'), or one of them", lambda x: x in SENSES)
+Senses = Annotated[tuple[Modality, ...], _any_sense]
 Odd = Annotated[int, Rule("int 1 (off), 3, 5, ...", lambda x: x > 0 and x % 2)]
 Three = Annotated[int, Rule("int >= 3", lambda x: x >= 3)]
 Rate = Annotated[float, Rule("float between 0 and 1", lambda x: 0 < x < 1)]
-Ascending = Annotated[
-    tuple[Whole, ...],
-    Rule("ascending ints >= 0, at least one", lambda x: x and list(x) == sorted(set(x))),
-]
+_ascends = Rule("ascending ints >= 0, at least one", lambda x: x and list(x) == sorted(set(x)))
+Ascending = Annotated[tuple[Whole, ...], _ascends]
 
 
 @dataclass(frozen=True, repr=False)
@@ -220,7 +216,6 @@ PAPER = Config(
             weights="timm",
             mean=(0.485, 0.456, 0.406),
             std=(0.229, 0.224, 0.225),
-            smooth=1,
         ),
         points=PointConfig(
             backbone="point_mae",
@@ -230,7 +225,6 @@ PAPER = Config(
             width=384,
             token_hidden=128,
             depth=12,
-            heads=6,
             layers=(3, 7, 11),
             point_norm="none",
             neighbours=None,

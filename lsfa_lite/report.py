@@ -12,29 +12,22 @@ from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table
 
-METRICS = {
-    "i_auroc": "I-AUROC",
-    "p_auroc": "P-AUROC",
-    "aupro_30": "AUPRO@30%",
-    "aupro_1": "AUPRO@1%",
-}
+METRICS = {"i_auroc": "I-AUROC", "p_auroc": "P-AUROC"}
+METRICS |= {"aupro_30": "AUPRO@30%", "aupro_1": "AUPRO@1%"}
 
 
 def evaluation_table(table: Table) -> str:
     """One evaluation: the fused score, each modality alone, each defect."""
-    lines = [("", *METRICS.values()), _line("fused", table["all"])]
-    lines += [_line(f"{m} alone", values) for m, values in table["modalities"].items()]
-    lines += [_line(f"defect {d}", values) for d, values in table["defects"].items()]
-    text = align(lines)
+    rows = {"fused": table["all"]}
+    rows |= {f"{m} alone": values for m, values in table["modalities"].items()}
+    rows |= {f"defect {d}": values for d, values in table["defects"].items()}
+    cells = [(name, *(f"{values[m]:.3f}" for m in METRICS)) for name, values in rows.items()]
     return (
-        f"{text}\n{table['samples']} test samples; at the threshold from validation "
+        f"{align([('', *METRICS.values()), *cells])}\n"
+        f"{table['samples']} test samples; at the threshold from validation "
         f"{table['false_alarms']:.1%} of the good parts are called anomalous "
         f"and {table['misses']:.1%} of the defective ones are missed"
     )
-
-
-def _line(name: str, values: dict[str, float]) -> tuple[str, ...]:
-    return (name, *(f"{values[m]:.3f}" for m in METRICS))
 
 
 def align(lines: list[tuple[str, ...]]) -> str:
@@ -47,16 +40,9 @@ def align(lines: list[tuple[str, ...]]) -> str:
 
 
 # "inferno" at six even steps (matplotlib's, CC0): black is normal, yellow anomalous
-HEAT = np.array(
-    [
-        [0.00, 0.00, 0.01],
-        [0.26, 0.04, 0.41],
-        [0.58, 0.15, 0.40],
-        [0.87, 0.32, 0.23],
-        [0.99, 0.65, 0.04],
-        [0.99, 1.00, 0.64],
-    ]
-)
+RED = (0.00, 0.26, 0.58, 0.87, 0.99, 0.99)
+GREEN = (0.00, 0.04, 0.15, 0.32, 0.65, 1.00)
+BLUE = (0.01, 0.41, 0.40, 0.23, 0.04, 0.64)
 
 
 def overlay(picture: np.ndarray, anomaly: np.ndarray, threshold: float) -> np.ndarray:
@@ -66,8 +52,8 @@ def overlay(picture: np.ndarray, anomaly: np.ndarray, threshold: float) -> np.nd
     the threshold, all at one and a half.
     """
     share = np.clip(anomaly / max(threshold, 1e-12) - 0.5, 0, 1)  # (H, W)
-    steps = np.linspace(0, 1, len(HEAT))
-    colour = np.stack([np.interp(share, steps, HEAT[:, i]) for i in range(3)], axis=-1)
+    steps = np.linspace(0, 1, len(RED))
+    colour = np.stack([np.interp(share, steps, c) for c in (RED, GREEN, BLUE)], axis=-1)
     most = 0.8 * share[..., None]  # (H, W, 1)
     return ((1 - most) * picture + most * colour).astype(np.float32)
 

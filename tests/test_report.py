@@ -76,7 +76,7 @@ def test_the_overlay_shows_the_picture_to_half_the_threshold_and_heat_above():
     mixed = overlay(picture, anomaly, 2.0)
     assert mixed.dtype == np.float32
     assert np.array_equal(mixed[0, :2], picture[0, :2])
-    purple = (np.array([0.58, 0.15, 0.40]) + np.array([0.87, 0.32, 0.23])) / 2  # half of HEAT
+    purple = (np.array([0.58, 0.15, 0.40]) + np.array([0.87, 0.32, 0.23])) / 2  # between two steps
     assert mixed[0, 2] == pytest.approx(0.6 * 0.5 + 0.4 * purple, abs=1e-6)
     yellow = np.array([0.99, 1.00, 0.64])
     assert mixed[0, 3] == pytest.approx(0.2 * 0.5 + 0.8 * yellow, abs=1e-6)

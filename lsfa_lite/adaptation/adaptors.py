@@ -35,8 +35,6 @@ def make_adaptor(config: AdaptationConfig, width: int) -> nn.Module:
 
 def largest_divisor(width: int, limit: int) -> int:
     """The most attention heads that divide the width evenly, at most `limit`."""
-    if limit < 1:
-        raise ValueError(f"heads is {limit}, expected at least 1")
     return max(heads for heads in range(1, min(limit, width) + 1) if width % heads == 0)
 
 

@@ -69,10 +69,8 @@ def resume(
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole checkpoint ({error}); delete it") from error
     if header.get("run") != run:
-        raise ValueError(
-            f"{path}: belongs to a training with other data, config or seed; "
-            "delete it, or give another checkpoint path"
-        )
+        other = "a training with other data, config or seed"
+        raise ValueError(f"{path}: belongs to {other}; delete it, or give another path")
     model.load_state_dict(_part(tensors, "model/"))
     moments: dict[int, dict[str, Any]] = {}
     for key, value in _part(tensors, "optimiser/").items():

@@ -24,7 +24,7 @@ from lsfa_lite.adaptation.trainable import (
     trainable,
 )
 from lsfa_lite.adaptation.views import Networks, View, describe, look
-from lsfa_lite.config import AdaptationConfig, Config, Modality
+from lsfa_lite.config import Config, Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.features.extract import FeatureExtractor, PatchStack
 
@@ -69,28 +69,26 @@ def fine_tune(
     frozen = FeatureExtractor(config.features, device, config.seed)
     before = frozen.stack(train, config.modalities, progress)
     check(before.features, before.foreground)
-    extractor = FeatureExtractor(replace(config.features, cache=False), device, config.seed)
-    networks = networks_of(extractor, before.features)
-    low_rank = make_all_trainable(what, networks, settings, config.seed)
+    extractor, networks, low_rank = in_training(what, config, before.features, settings, device)
     masks = zip(tqdm(train, "views", disable=not progress), before.foreground, strict=True)
     seen = config.features, device, config.seed
     views = [look(networks, part, mask, *seen) for part, mask in masks]
-    how = optimisation(config, settings)
+    # losses, banks and input of the config, no adaptor, the settings' optimisation
+    steps, batch, lr = settings.steps, settings.batch_size, settings.lr
+    how = replace(config.adaptation, adaptor="identity", steps=steps, batch_size=batch, lr=lr)
     adaptation = start(before.features, before.foreground, how, config.seed)
     # their weights are its weights
     adaptation.add_module("networks", nn.ModuleDict({m: n for m, n in networks.items()}))
-    train_networks(
-        adaptation.to(device), networks, low_rank, views, settings, config.seed, progress
-    )
+    adaptation.to(device)
+    train_networks(adaptation, networks, low_rank, views, settings, config.seed, progress)
     for model in low_rank:
         model.merge_and_unload()
     adaptation.requires_grad_(False)
     after = {m: torch.zeros_like(f) for m, f in before.features.items()}  # B N D
     for m, network in networks.items():
         after[m][before.foreground] = torch.cat([describe(network, v[m]).cpu() for v in views])
-    return FineTuned(
-        extractor, PatchStack(after, before.foreground, before.pixels), adaptation.history
-    )
+    features = PatchStack(after, before.foreground, before.pixels)
+    return FineTuned(extractor, features, adaptation.history)
 
 
 def parameters(
@@ -98,9 +96,24 @@ def parameters(
 ) -> dict[Modality, int]:
     """How many parameters of each backbone `what` trains (the heads H are not counted)."""
     check_request(what, config)
-    networks = networks_of(FeatureExtractor(config.features, seed=config.seed), config.modalities)
-    make_all_trainable(what, networks, settings or FineTuneConfig(), config.seed)
+    settings = settings or FineTuneConfig()
+    _, networks, _ = in_training(what, config, config.modalities, settings)
     return {m: trainable(network) for m, network in networks.items()}
+
+
+def in_training(
+    what: str,
+    config: Config,
+    modalities: Iterable[Modality],
+    settings: FineTuneConfig,
+    device: str | torch.device = "cpu",
+) -> tuple[FeatureExtractor, Networks, list[Any]]:
+    """An extractor without cache, its own networks, changed in place, and peft's around them."""
+    extractor = FeatureExtractor(replace(config.features, cache=False), device, config.seed)
+    found = {m: extractor.network(m) for m in modalities}
+    networks = {m: network for m, network in found.items() if network is not None}
+    models = [make_trainable(what, n, settings, config.seed) for n in networks.values()]
+    return extractor, networks, [model for model in models if model is not None]
 
 
 def check_request(what: str, config: Config) -> None:
@@ -109,31 +122,6 @@ def check_request(what: str, config: Config) -> None:
         raise ValueError(
             "FPFH has no weights to train: config.change(features__points__backbone='point_mae')"
         )
-
-
-def optimisation(config: Config, settings: FineTuneConfig) -> AdaptationConfig:
-    """Losses, banks and input of the config, no adaptor, the settings' optimisation."""
-    return replace(
-        config.adaptation,
-        adaptor="identity",
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        lr=settings.lr,
-    )
-
-
-def make_all_trainable(
-    what: str, networks: Networks, settings: FineTuneConfig, seed: int
-) -> list[Any]:
-    """All networks are changed in place; -> peft's models around them, if there are any."""
-    models = [make_trainable(what, network, settings, seed) for network in networks.values()]
-    return [model for model in models if model is not None]
-
-
-def networks_of(extractor: FeatureExtractor, modalities: Iterable[Modality]) -> Networks:
-    """The extractor's own networks, not copies."""
-    networks = {m: extractor.network(m) for m in modalities}
-    return {m: network for m, network in networks.items() if network is not None}
 
 
 def see(networks: Networks, views: list[dict[Modality, View]], recompute: bool) -> Batch:

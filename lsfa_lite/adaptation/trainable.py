@@ -59,7 +59,8 @@ def make_trainable(
     check_name(what)
     used = used_parameters(network)
     network.requires_grad_(False)
-    blocks = [b for b in residual_blocks(trunk(network)) if all(p in used for p in b.parameters())]
+    trunk = network.blocks if isinstance(network, PointMAE) else network.get_submodule("network")
+    blocks = [b for b in residual_blocks(trunk) if all(p in used for p in b.parameters())]
     if what in ("lora", "adalora"):
         return add_low_rank(what, network, blocks, settings or FineTuneConfig(), seed)
     if what == "all":
@@ -90,11 +91,6 @@ def used_parameters(network: nn.Module) -> set[nn.Parameter]:
         inputs = [torch.ones(1, 3, network.image_size, network.image_size, device=device)]
     gradients = torch.autograd.grad(network(*inputs).sum(), parameters, allow_unused=True)
     return {p for p, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
-
-
-def trunk(network: nn.Module) -> nn.Module:
-    """The part that holds the blocks."""
-    return network.blocks if isinstance(network, PointMAE) else network.get_submodule("network")
 
 
 def residual_blocks(module: nn.Module, inside: bool = False) -> Iterator[nn.Module]:
@@ -129,9 +125,7 @@ def add_low_rank(
     try:
         from peft import AdaLoraConfig, AdaLoraModel, LoraConfig, LoraModel
     except ImportError as error:
-        raise ImportError(
-            f"{what} needs the library peft: pip install 'lsfa-lite[peft]'"
-        ) from error
+        raise ImportError(f"{what} needs peft: pip install 'lsfa-lite[peft]'") from error
     rank, start = settings.rank, settings.start_rank
     how: dict[str, Any] = {"target_modules": low_rank_targets(network, blocks)}
     with torch.random.fork_rng(devices=[]):

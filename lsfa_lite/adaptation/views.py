@@ -7,6 +7,7 @@ the networks alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -93,10 +94,8 @@ def describe(network: nn.Module, view: View, recompute: bool = False) -> Tensor:
     """What the network says of a part's foreground: (n, D), with gradient where it is trained."""
     device = next(network.parameters()).device
     inputs, patches = [x.to(device) for x in view.inputs], view.patches.to(device)
-    if recompute:
-        output = checkpoint(outputs, network, *inputs, use_reentrant=False)[0]
-    else:
-        output = outputs(network, *inputs)[0]
+    run = partial(checkpoint, outputs, use_reentrant=False) if recompute else outputs
+    output = run(network, *inputs)[0]
     return output[patches] if patches.dtype == torch.bool else patches @ output
 
 

@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
-from lsfa_lite.data.mvtec3d import SPLITS, categories, list_split
+from lsfa_lite.data.mvtec3d import categories, list_split, not_there
 from lsfa_lite.data.sample import Sample, valid_pixels
-from lsfa_lite.data.scans import Entry, read_scan
+from lsfa_lite.data.scans import SPLITS, Entry, read_scan
 
 SETTINGS = "clean.json"  # in the root of a cleaned data set
 JUDGES = 1000  # points of the border, and as many of the scan, that judge a hypothesis
@@ -45,10 +45,8 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
     assert xyz is not None  # remove_background has made sure
     kept = part_pixels(xyz, config)  # (H, W)
     if not kept.any():
-        raise ValueError(
-            f"{sample.path}: nothing is left when the background is removed; lower "
-            "plane_distance or cluster_points, or raise cluster_radius"
-        )
+        cure = "lower plane_distance or cluster_points, or raise cluster_radius"
+        raise ValueError(f"{sample.path}: nothing is left of the part; {cure}")
     coloured = kept | holes(kept, sample.valid)
     rgb = None if sample.rgb is None else blank(sample.rgb, coloured)
     arrays: dict[str, Any] = {"xyz": blank(xyz, kept), "rgb": rgb, "mask": sample.mask}
@@ -194,16 +192,17 @@ def clean_folder(
     if src.resolve() == out.resolve() or src.resolve() in out.resolve().parents:
         raise ValueError(f"{out}: lies in {src}; the originals are never touched, name another")
     found = categories(src)
-    if not found:
-        raise ValueError(f"{src}: no category; expected folders with train/good/rgb, .../xyz")
     wanted = found if only is None else list(only)
-    if unknown := sorted(set(wanted) - set(found)):
-        raise ValueError(
-            f"{src}: no category {unknown[0]!r}; there are {', '.join(found) or 'none'}"
-        )
-    _same_config(out / SETTINGS, to_json(config))
+    unknown = [name for name in wanted if name not in found]
+    if unknown or not found:
+        raise ValueError(not_there(src, "".join(unknown[:1]), found))
+    settings, text = out / SETTINGS, to_json(config)
+    if settings.exists() and settings.read_text() != text:
+        raise ValueError(f"{settings}: the folder was begun with other settings; choose another")
+    with written_beside(settings) as temporary:
+        temporary.write_text(text)
     entries = [e for name in wanted for split in SPLITS for e in list_split(src / name / split)]
-    folders = [out / e.path.parent.parent.relative_to(src) for e in entries]
+    folders = [out / entry.path.parents[1].relative_to(src) for entry in entries]
     todo = [
         (entry, folder)
         for entry, folder in zip(entries, folders, strict=True)
@@ -227,10 +226,3 @@ def clean_scan(entry: Entry, folder: Path, config: BackgroundConfig) -> None:
         ids = np.minimum(read_ids(entry.gt), 255).astype(np.uint8)
         write_png(folder / "gt" / f"{entry.stem}.png", pad_square(ids) if config.pad else ids)
     write_sample(folder, entry.stem, dataclasses.replace(cleaned, mask=None))
-
-
-def _same_config(path: Path, text: str) -> None:
-    if path.exists() and path.read_text() != text:
-        raise ValueError(f"{path}: that folder was begun with other settings; choose another")
-    with written_beside(path) as temporary:
-        temporary.write_text(text)

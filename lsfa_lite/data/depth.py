@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
 
+from lsfa_lite.checked import Checked, Finite, Positive, Rule
 from lsfa_lite.data.files import checked_cloud, named_error, read_tiff
 from lsfa_lite.data.quiet_open3d import open3d
 
+Unit = Annotated[
+    float, Rule("metres per unit (0.001 for millimetres, 1 for metres)", lambda x: 0 < x <= 1)
+]
+
 
 @dataclass(frozen=True)
-class Intrinsics:
+class Intrinsics(Checked):
     """A pinhole camera: u = fx x / z + cx, v = fy y / z + cy."""
 
-    fx: float  # pixels
-    fy: float  # pixels
-    cx: float  # pixels, principal point, from the left
-    cy: float  # pixels, from the top
-    depth_scale: float = 0.001  # metres per unit of the depth file: 0.001 for millimetres
-
-    def __post_init__(self) -> None:
-        if not (self.fx > 0 and self.fy > 0 and 0 < self.depth_scale <= 1):
-            raise ValueError(
-                f"{self}: fx and fy are pixels above 0, depth_scale is metres per unit "
-                "(0.001 for millimetres, 1 for metres)"
-            )
+    fx: Positive  # pixels
+    fy: Positive  # pixels
+    cx: Finite  # pixels, principal point, from the left
+    cy: Finite  # pixels, from the top
+    depth_scale: Unit = 0.001  # metres per unit of the depth file
 
     @classmethod
     def from_json(cls, path: str | Path) -> Intrinsics:
         """Read {"fx": ..., "fy": ..., "cx": ..., "cy": ..., "depth_scale": ...}."""
         try:
-            values = json.loads(Path(path).read_text())
-            return cls(**{name: float(value) for name, value in values.items()})
-        except (AttributeError, TypeError, ValueError) as error:
-            names = ", ".join(field.name for field in dataclasses.fields(cls))
+            return cls(**json.loads(Path(path).read_text()))
+        except (TypeError, ValueError) as error:
+            names = "fx, fy, cx, cy, depth_scale"
             raise ValueError(f"{path}: {error}; expected a JSON object with {names}") from error
 
 
@@ -79,7 +76,12 @@ def read_cloud(
     else:
         array = read_tiff(path)
     if array.ndim == 2:
-        array = depth_to_xyz(array, _needed(path, intrinsics))
+        if intrinsics is None:
+            raise ValueError(
+                f"{path}: is a depth image, which needs the camera: pass Intrinsics(fx, fy, cx, "
+                "cy, depth_scale), or write them to intrinsics.json in the folder"
+            )
+        array = depth_to_xyz(array, intrinsics)
     return checked_cloud(path, array)
 
 
@@ -123,12 +125,3 @@ def _pcd_shape(path: Path) -> tuple[int, int] | None:
     values = {line.split()[0]: line.split()[1] for line in head if len(line.split()) == 2}
     height, width = int(values.get("HEIGHT", 1)), int(values.get("WIDTH", 0))
     return (height, width) if height > 1 else None
-
-
-def _needed(path: Path, intrinsics: Intrinsics | None) -> Intrinsics:
-    if intrinsics is None:
-        raise ValueError(
-            f"{path}: is a depth image, which needs the camera: pass Intrinsics(fx, fy, cx, cy, "
-            "depth_scale), or write them to intrinsics.json in the folder"
-        )
-    return intrinsics

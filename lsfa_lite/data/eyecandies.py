@@ -2,8 +2,8 @@
 
     root/Category/{train,val,test_public,test_private}/data/000_depth.png, 000_image_4.png, ...
 
-A split's stems have as many digits as it needs (three in train, two in test_public). The layout
-is that of the project page, https://eyecan-ai.github.io/eyecandies/download.
+Stems have as many digits as a split needs. The layout is that of the project page,
+https://eyecan-ai.github.io/eyecandies/download.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tqdm.auto import tqdm
 from lsfa_lite.data.eyecandies_camera import EyecandiesConfig, cut, item, read_cloud, yaml_number
 from lsfa_lite.data.files import read_mask, read_rgb, write_sample, written_beside
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.data.scans import Entry, Scans, pair
+from lsfa_lite.data.scans import Category, Entry, Scans, pair
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_public"}  # ours: theirs
 KINDS = ("bumps", "dents", "colors", "normals")  # one annotation picture each
 
 
-class Eyecandies:
+class Eyecandies(Category):
     """One category: `.train`, `.validation` and `.test` (public) are lazy sequences of Sample.
 
     The defect is bumps, dents, colors or normals; "combined" for several on one sweet, and "bad"
     where no kind is marked. `.test` opens its masks when first asked for: labels lie nowhere else.
     Raises FileNotFoundError for a missing root, ValueError for a category that is not there or
-    has no training scans; what is wrong with a file is said, with its name, when it is read.
+    has no training scans.
     """
 
     def __init__(self, root: str | Path, category: str, config: EyecandiesConfig | None = None):
@@ -42,22 +42,12 @@ class Eyecandies:
         self.config = config or EyecandiesConfig()
         self.train, self.validation = self._good("train"), self._good("validation")
         if not len(self.train):
-            raise ValueError(
-                f"{self._folder('train')}: no scans; expected 000_depth.png, 000_image_4.png, ..."
-            )
+            where = self._folder("train")
+            raise ValueError(f"{where}: no scans; expected 000_depth.png, 000_image_4.png, ...")
 
     @cached_property
-    def test(self) -> Scans:
+    def test(self) -> Scans:  # type: ignore[override]  # made when asked for
         return self._scans([annotate(entry) for entry in self._good("test").entries])
-
-    @property
-    def defects(self) -> list[str]:
-        """The defects of the test split, "good" left out."""
-        return sorted({name for name in self.test.defects if name != "good"})
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{split} {len(getattr(self, split))}" for split in SPLITS)
-        return f"Eyecandies({self.category}: {counts}; defects {', '.join(self.defects) or 'none'})"
 
     def _folder(self, split: str) -> Path:
         return self.root / self.category / SPLITS[split] / "data"
@@ -90,11 +80,9 @@ def list_split(folder: Path, light: int) -> list[Entry]:
     depth, rgb = items.values()
     if bool(depth) != bool(rgb):
         missing, there = sorted(items, key=lambda name: bool(items[name]))
-        raise ValueError(
-            f"{folder}: has *_{there} but no *_{missing}; unpack the category again"
-            + (", or choose another light" if depth else "")
-        )
-    return pair(folder, rgb, depth, {}, label=0, defect="good")
+        cure = "unpack the category again" + (", or choose another light" if depth else "")
+        raise ValueError(f"{folder}: has *_{there} but no *_{missing}; {cure}")
+    return pair(folder, {"rgb": rgb, "xyz": depth, "gt": {}}, label=0, defect="good")
 
 
 def annotate(entry: Entry) -> Entry:
@@ -121,10 +109,8 @@ def read_masks(depth: Path) -> dict[str, np.ndarray]:
     paths["mask"] = item(depth, "mask.png")
     masks = {kind: read_mask(path) for kind, path in paths.items() if path.is_file()}
     if not masks:
-        raise FileNotFoundError(
-            f"{paths['mask']}: no such file, nor one of {', '.join(KINDS)}; "
-            "unpack the category again (only test_private has no annotation)"
-        )
+        what = f"{paths['mask']}: no such file, nor one of {', '.join(KINDS)}"
+        raise FileNotFoundError(f"{what}; unpack it again (only test_private has no annotation)")
     if len({mask.shape for mask in masks.values()}) > 1:
         raise ValueError(f"{paths['mask']}: the sample's masks differ in size; unpack it again")
     return masks
@@ -135,9 +121,8 @@ def read_entry(entry: Entry, config: EyecandiesConfig) -> Sample:
     assert entry.rgb is not None  # list_split has made sure
     assert entry.xyz is not None
     rgb, xyz = read_rgb(entry.rgb), read_cloud(entry.xyz, config)
-    if entry.gt is None:
-        mask = np.zeros(rgb.shape[:2], dtype=bool)  # (H, W)
-    else:
+    mask = np.zeros(rgb.shape[:2], dtype=bool)  # (H, W)
+    if entry.gt is not None:
         mask = np.any(list(read_masks(entry.xyz).values()), axis=0)  # (H, W)
     return Sample(rgb, cut(xyz, config, entry.xyz), mask, entry.label, entry.defect, str(entry.rgb))
 

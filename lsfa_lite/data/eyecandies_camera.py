@@ -23,8 +23,8 @@ from lsfa_lite.data.sample import Sample
 
 LIGHTS = ("all spots", "bottom", "right", "top", "left", "global")  # image_0 .. image_5
 
-NAMED = ", ".join(f"{number} {name}" for number, name in enumerate(LIGHTS))
-Light = Annotated[int, Rule(f"one of {NAMED}", lambda x: 0 <= x < len(LIGHTS))]
+_named = ", ".join(f"{number} {name}" for number, name in enumerate(LIGHTS))
+Light = Annotated[int, Rule(f"one of {_named}", lambda x: 0 <= x < len(LIGHTS))]
 Reach = Annotated[float, Rule("metres above 0, or inf", lambda x: x > 0)]
 
 
@@ -94,17 +94,13 @@ def yaml_number(path: Path, key: str) -> float:
 
     Raises FileNotFoundError, or ValueError naming the file.
     """
-    expected = f"YAML with a number {key}"
-    with named_error(path, expected):
+    with named_error(path, f"YAML with a number {key}"):
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name in key.split("."):
             if not isinstance(found, dict) or name not in found:
-                raise ValueError(
-                    f"{path}: no {key}; expected {expected}: unpack the category again"
-                )
+                raise ValueError(f"{path}: no {key} in it; unpack the category again")
             found = found[name]
-        value = float(found)
-        if not math.isfinite(value):
+        if not math.isfinite(value := float(found)):
             raise ValueError(f"{path}: {key} is {found}; expected a finite number")
     return value
 

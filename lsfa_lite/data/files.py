@@ -31,8 +31,8 @@ def read_ids(path: str | Path) -> np.ndarray:
     """Ground-truth PNG -> (H, W) int32 of class ids; 0 is good. Of colour, the largest channel."""
     with named_error(path, "a ground-truth picture (PNG)"), Image.open(path) as picture:
         ids = np.array(picture).astype(np.int32)
-        bands = len(picture.getbands())
     if ids.ndim == 3:
+        bands = ids.shape[-1]
         colours = bands - 1 if bands in (2, 4) else bands  # the last of LA and RGBA is alpha
         ids = ids[..., :colours].max(axis=-1)  # (H, W)
     return ids
@@ -49,26 +49,18 @@ def read_tiff(path: str | Path) -> np.ndarray:
         return np.array(tifffile.imread(path))
 
 
-def read_xyz(path: str | Path) -> np.ndarray:
-    """Organised cloud -> (H, W, 3) float32, metres, (0, 0, 0) where nothing was seen.
-
-    Raises FileNotFoundError, or ValueError, naming the file, for a damaged file, the wrong number
-    of channels, integers, NaN, millimetres and an all-zero cloud.
-    """
-    return checked_cloud(path, read_tiff(path))
-
-
 def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
-    """What was read from `path` -> (H, W, 3) float32, or the errors of `read_xyz`."""
+    """What was read from `path` -> (H, W, 3) float32, metres, (0, 0, 0) where nothing was seen.
+
+    ValueError, naming the file, for other channels, integers, NaN, millimetres, and all zero.
+    """
     if xyz.ndim != 3 or xyz.shape[-1] != 3:
         cure = "; move the first axis last" if xyz.ndim == 3 and xyz.shape[0] == 3 else ""
-        raise ValueError(
-            f"{path}: shape {xyz.shape}, expected three channels x, y, z: (H, W, 3){cure}"
-        )
+        raise ValueError(f"{path}: shape {xyz.shape}, expected x, y, z: (H, W, 3){cure}")
     if not np.issubdtype(xyz.dtype, np.floating):
         raise ValueError(
-            f"{path}: {xyz.dtype} values, expected float32 metres; "
-            "is it a picture or a depth image? A depth image needs the camera's intrinsics"
+            f"{path}: {xyz.dtype} values, expected float32 metres; is it a picture? A depth image "
+            "has one channel and needs the camera's intrinsics"
         )
     xyz = xyz.astype(np.float32, copy=False)
     Sample(rgb=None, xyz=xyz, path=str(path))  # finite, metres, not empty
@@ -87,9 +79,8 @@ def write_tiff(path: str | Path, array: np.ndarray) -> None:
     """(H, W, 3) or (H, W) float -> uncompressed float32 TIFF, whole or not at all."""
     photometric = "rgb" if array.ndim == 3 else "minisblack"
     with written_beside(path) as temporary:
-        tifffile.imwrite(
-            temporary, array.astype(np.float32), photometric=photometric, metadata=None
-        )
+        array = array.astype(np.float32)
+        tifffile.imwrite(temporary, array, photometric=photometric, metadata=None)
 
 
 def write_sample(folder: str | Path, stem: str, sample: Sample, class_id: int = 255) -> None:
@@ -101,14 +92,10 @@ def write_sample(folder: str | Path, stem: str, sample: Sample, class_id: int = 
     if not 1 <= class_id <= 255:
         raise ValueError(f"class_id {class_id}: a ground-truth id is 1..255 (0 is good)")
     if sample.mask is not None:
-        write_png(
-            folder / "gt" / f"{stem}.png", np.where(sample.mask, class_id, 0).astype(np.uint8)
-        )
-    if sample.rgb is not None:
-        rgb = sample.rgb
-        if rgb.dtype != np.uint8:
-            rgb = np.round(rgb * 255).astype(np.uint8)
-        write_png(folder / "rgb" / f"{stem}.png", rgb)
+        write_png(folder / "gt" / f"{stem}.png", sample.mask.astype(np.uint8) * np.uint8(class_id))
+    if (rgb := sample.rgb) is not None:
+        byte = rgb if rgb.dtype == np.uint8 else np.round(rgb * 255).astype(np.uint8)
+        write_png(folder / "rgb" / f"{stem}.png", byte)
     if sample.xyz is not None:
         write_tiff(folder / "xyz" / f"{stem}.tiff", sample.xyz)
 
@@ -148,7 +135,5 @@ def named_error(path: str | Path, expected: str) -> Iterator[None]:
     except Exception as error:
         if str(path) in str(error) and isinstance(error, ValueError):
             raise
-        raise ValueError(
-            f"{path}: cannot be read as {expected} ({error}); "
-            "it is damaged or cut short: copy or export it again"
-        ) from error
+        text = f"{path}: cannot be read as {expected} ({error})"
+        raise ValueError(f"{text}; damaged or cut short: copy or export it again") from error

@@ -11,11 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lsfa_lite.data.files import write_sample
-from lsfa_lite.data.scans import PICTURES, Entry, Scans, list_files, pair
+from lsfa_lite.data.scans import SPLITS, Category, Entry, Scans, collect, pair
 
 __all__ = ["MVTec3D", "categories", "write_sample"]
-
-SPLITS = ("train", "validation", "test")
 
 
 def categories(root: str | Path) -> list[str]:
@@ -25,9 +23,7 @@ def categories(root: str | Path) -> list[str]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"{root}: no such folder; expected the root of an MVTec 3D-AD layout"
-        )
+        raise FileNotFoundError(f"{root}: no such folder; expected an MVTec 3D-AD layout's root")
     return sorted(
         folder.name
         for folder in root.iterdir()
@@ -35,11 +31,10 @@ def categories(root: str | Path) -> list[str]:
     )
 
 
-class MVTec3D:
+class MVTec3D(Category):
     """One category: `.train`, `.validation` and `.test` are lazy sequences of Sample.
 
-    The folders are listed at once, the files are read when indexed. A split that has pictures
-    only, or clouds only, gives samples with xyz=None, or rgb=None.
+    A split that has pictures only, or clouds only, gives samples with xyz=None, or rgb=None.
     Raises FileNotFoundError for a missing root, ValueError for a category that is not there or
     has no training scans, and for a picture without its cloud or the other way round.
     """
@@ -47,60 +42,34 @@ class MVTec3D:
     def __init__(self, root: str | Path, category: str):
         found = categories(root)
         if category not in found:
-            raise ValueError(_not_there(Path(root), category, found))
-        self.root = Path(root)
-        self.category = category
+            raise ValueError(not_there(Path(root), category, found))
+        self.root, self.category = Path(root), category
         self.train, self.validation, self.test = (
             Scans(list_split(self.root / category / split)) for split in SPLITS
         )
         if not len(self.train):
-            raise ValueError(
-                f"{self.root / category / 'train' / 'good'}: no training scans; "
-                "expected rgb/000.png and xyz/000.tiff of good parts, or one of the two"
-            )
-
-    @property
-    def defects(self) -> list[str]:
-        """The defects of the test split, "good" left out."""
-        return sorted({name for name in self.test.defects if name != "good"})
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{split} {len(getattr(self, split))}" for split in SPLITS)
-        return f"MVTec3D({self.category}: {counts}; defects {', '.join(self.defects) or 'none'})"
+            where = self.root / category / "train" / "good"
+            raise ValueError(f"{where}: no training scans; expected rgb/000.png, xyz/000.tiff")
 
 
 def list_split(folder: Path) -> list[Entry]:
-    """root/category/split -> entries in the order of defect, then file name."""
+    """root/category/split -> entries in the order of defect, then file name; "good" is label 0."""
     if not folder.is_dir():
         return []
     entries: list[Entry] = []
     for kind in sorted(folder.iterdir()):
         if kind.is_dir() and not kind.name.startswith("."):
-            entries += list_defect(kind)
+            entries += pair(kind, collect(kind), int(kind.name != "good"), kind.name)
     both = {(entry.rgb is not None, entry.xyz is not None) for entry in entries}
     if len(both) > 1:
         odd = next(entry for entry in entries if entry.rgb is None or entry.xyz is None)
-        missing = "rgb" if odd.rgb is None else "xyz"
-        raise ValueError(
-            f"{odd.path}: has no {missing} file, but other scans in {folder} have; "
-            "add the missing files, or take that modality out of the whole split"
-        )
+        what = f"no {'rgb' if odd.rgb is None else 'xyz'} file, but other scans in {folder} have"
+        raise ValueError(f"{odd.path}: {what}; add it, or take that modality out of the split")
     return entries
 
 
-def list_defect(folder: Path) -> list[Entry]:
-    """root/category/split/defect -> its entries; the folder "good" is label 0, any other 1."""
-    return pair(
-        folder,
-        list_files(folder / "rgb", PICTURES),
-        list_files(folder / "xyz", (".tiff", ".tif")),
-        list_files(folder / "gt", PICTURES),
-        label=0 if folder.name == "good" else 1,
-        defect=folder.name,
-    )
-
-
-def _not_there(root: Path, category: str, found: list[str]) -> str:
+def not_there(root: Path, category: str, found: list[str]) -> str:
+    """Why `root`, which has the categories `found`, has not this one."""
     if found:
         return f"{root}: no category {category!r}; there are {', '.join(found)}"
     if (root / "train").is_dir():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+FARTHEST = 20.0  # metres; a larger coordinate is a file in millimetres
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +44,7 @@ class Sample:
             return NotImplemented
         told = (self.label, self.defect, self.path) == (other.label, other.defect, other.path)
         pairs = ((self.rgb, other.rgb), (self.xyz, other.xyz), (self.mask, other.mask))
-        return told and all(same_array(a, b) for a, b in pairs)
+        return told and all(_same(a, b) for a, b in pairs)
 
     def __hash__(self) -> int:  # not of the pixels: they are many, and may be written to
         return hash((self.label, self.defect, self.path, self.shape))
@@ -64,9 +67,7 @@ class Sample:
     @property
     def valid(self) -> np.ndarray:
         """(H, W) bool: where the depth sensor saw something (all True without a sensor)."""
-        if self.xyz is None:
-            return np.ones(self.shape, dtype=bool)
-        return valid_pixels(self.xyz)
+        return np.ones(self.shape, bool) if self.xyz is None else valid_pixels(self.xyz)
 
     @property
     def foreground(self) -> np.ndarray:
@@ -91,11 +92,11 @@ def verdict(label: int | None, defect: str) -> str:
     return defect or {0: "good", 1: "defective", None: "unlabelled"}.get(label, f"label {label}")
 
 
-def same_array(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    """Both None, or equal in type, shape and values: a byte of 1 is not the colour 1.0."""
+def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    """A byte of 1 is not the colour 1.0."""
     if a is None or b is None:
         return a is b
-    return a is b or (a.dtype == b.dtype and np.array_equal(a, b))
+    return a.dtype == b.dtype and np.array_equal(a, b)
 
 
 def valid_pixels(xyz: np.ndarray) -> np.ndarray:
@@ -103,61 +104,41 @@ def valid_pixels(xyz: np.ndarray) -> np.ndarray:
     return np.any(xyz != 0, axis=-1)
 
 
-FARTHEST = 20.0  # metres; a larger coordinate is a file in millimetres
-
-
 def check(sample: Sample) -> None:
     """Raise ValueError, naming the file and the cure, for arrays that cannot be a scan."""
     rgb, xyz, mask, path = sample.rgb, sample.xyz, sample.mask, sample.path
     if rgb is None and xyz is None:
         raise ValueError(f"{path}: neither rgb nor xyz; a sample needs at least one of them")
-    if rgb is not None:
-        _check_shape(path, "rgb", rgb, 3)
-        _check_rgb(path, rgb)
-    if xyz is not None:
-        _check_shape(path, "xyz", xyz, 3)
-        _check_xyz(path, xyz)
-        if rgb is not None and rgb.shape[:2] != xyz.shape[:2]:
-            raise ValueError(
-                f"{path}: rgb is {rgb.shape[:2]} but xyz is {xyz.shape[:2]}; "
-                "both must be the same size, pixel on pixel"
-            )
+    for name, array in (("rgb", rgb), ("xyz", xyz)):
+        if array is not None and (array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape):
+            raise ValueError(f"{path}: {name} has shape {array.shape}, expected (H, W, 3)")
+    for problem in (*_odd_colours(rgb), *_odd_points(xyz)):
+        raise ValueError(f"{path}: {problem}")
+    if rgb is not None and xyz is not None and rgb.shape != xyz.shape:
+        sizes = f"rgb is {rgb.shape[:2]} but xyz is {xyz.shape[:2]}"
+        raise ValueError(f"{path}: {sizes}; both must be the same size, pixel on pixel")
     if mask is not None and mask.shape != sample.shape:
-        raise ValueError(
-            f"{path}: mask is {mask.shape} but the scan is {sample.shape}; "
-            "the ground truth must have the size of the picture"
-        )
+        sizes = f"mask is {mask.shape} but the scan is {sample.shape}"
+        raise ValueError(f"{path}: {sizes}; the ground truth must have the size of the picture")
 
 
-def _check_shape(path: str, name: str, array: np.ndarray, channels: int) -> None:
-    if array.ndim != 3 or array.shape[-1] != channels or 0 in array.shape:
-        raise ValueError(f"{path}: {name} has shape {array.shape}, expected (H, W, {channels})")
-
-
-def _check_rgb(path: str, rgb: np.ndarray) -> None:
-    if rgb.dtype == np.uint8:
+def _odd_colours(rgb: np.ndarray | None) -> Iterator[str]:
+    if rgb is None or rgb.dtype == np.uint8:
         return
     if not np.issubdtype(rgb.dtype, np.floating):
-        raise ValueError(f"{path}: rgb is {rgb.dtype}, expected uint8 in 0..255 or float in 0..1")
-    if not np.isfinite(rgb).all() or rgb.min() < 0 or rgb.max() > 1:
-        raise ValueError(
-            f"{path}: rgb is float but leaves 0..1 (or has NaN); divide by 255, or cast to uint8"
-        )
+        yield f"rgb is {rgb.dtype}, expected uint8 in 0..255 or float in 0..1"
+    elif not (rgb.min() >= 0 and rgb.max() <= 1):  # so written, NaN is caught too
+        yield "rgb is float but leaves 0..1 (or has NaN); divide by 255, or cast to uint8"
 
 
-def _check_xyz(path: str, xyz: np.ndarray) -> None:
+def _odd_points(xyz: np.ndarray | None) -> Iterator[str]:
+    if xyz is None:
+        return
     if not np.issubdtype(xyz.dtype, np.floating):
-        raise ValueError(f"{path}: xyz is {xyz.dtype}, expected float32 in metres")
-    if not np.isfinite(xyz).all():
-        bad = int((~np.isfinite(xyz)).any(axis=-1).sum())
-        raise ValueError(
-            f"{path}: xyz has NaN or Inf in {bad} pixels; write (0, 0, 0) where nothing was seen"
-        )
-    if not xyz.any():
-        raise ValueError(f"{path}: xyz is zero everywhere; the sensor saw nothing in this scan")
-    far = float(np.abs(xyz).max())
-    if far > FARTHEST:
-        raise ValueError(
-            f"{path}: xyz reaches {far:.0f}, which cannot be metres; "
-            "a cloud in millimetres must be divided by 1000"
-        )
+        yield f"xyz is {xyz.dtype}, expected float32 in metres"
+    elif bad := np.count_nonzero(~np.isfinite(xyz).all(axis=-1)):
+        yield f"xyz has NaN or Inf in {bad} pixels; write (0, 0, 0) where nothing was seen"
+    elif not xyz.any():
+        yield "xyz is zero everywhere; the sensor saw nothing in this scan"
+    elif (far := np.abs(xyz).max()) > FARTHEST:
+        yield f"xyz reaches {far:.0f}, which cannot be metres; millimetres must be divided by 1000"

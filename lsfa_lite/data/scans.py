@@ -1,4 +1,4 @@
-"""A lazy list of scans: which files belong together, read only when indexed."""
+"""Lazy lists of scans: which files belong together, read only when indexed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from typing import overload
 
 import numpy as np
 
-from lsfa_lite.data.files import read_mask, read_rgb, read_xyz
+from lsfa_lite.data.depth import Intrinsics, read_cloud
+from lsfa_lite.data.files import read_mask, read_rgb
 from lsfa_lite.data.sample import Sample, senses, verdict
 
+SPLITS = ("train", "validation", "test")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+CLOUDS = (".tiff", ".tif", ".npy", ".ply", ".pcd")
+ROLES = {"rgb": "rgb", "xyz": "xyz", "depth": "xyz", "cloud": "xyz", "gt": "gt", "mask": "gt"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,8 +50,7 @@ class Scans(Sequence[Sample]):
     """Sequence of samples: `scans[3]` reads one scan, `scans[2:9]` is a shorter Scans."""
 
     def __init__(self, entries: Sequence[Entry], read: Callable[[Entry], Sample] | None = None):
-        self.entries = list(entries)
-        self._read = read or read_scan
+        self.entries, self._read = list(entries), read or read_scan
 
     def __repr__(self) -> str:
         """How many, of which kinds, and below which folder; no file is read."""
@@ -79,43 +82,77 @@ class Scans(Sequence[Sample]):
         return [entry.defect for entry in self.entries]
 
 
-def read_scan(entry: Entry) -> Sample:
-    """Entry -> Sample. A good scan without ground truth has an empty mask, a defective one None.
+class Category:
+    """What a data set knows of one kind of part: `.train`, `.validation` and `.test`."""
 
+    category: str
+    train: Scans
+    validation: Scans
+    test: Scans
+
+    @property
+    def defects(self) -> list[str]:
+        """The defects of the test split, "good" left out."""
+        return sorted({name for name in self.test.defects if name != "good"})
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{split} {len(getattr(self, split))}" for split in SPLITS)
+        what = f"{self.category}: {counts}; defects {', '.join(self.defects) or 'none'}"
+        return f"{type(self).__name__}({what})"
+
+
+def read_scan(entry: Entry, intrinsics: Intrinsics | None = None) -> Sample:
+    """Entry -> Sample; a PLY takes its height and width from the picture.
+
+    A good scan without ground truth has an empty mask; without a label, the mask gives it.
     Raises FileNotFoundError or ValueError, naming the file, for what cannot be a scan.
     """
     rgb = read_rgb(entry.rgb) if entry.rgb else None
-    xyz = read_xyz(entry.xyz) if entry.xyz else None
-    mask = read_mask(entry.gt) if entry.gt else None
-    if mask is None and entry.label == 0:
+    shape = None if rgb is None else (rgb.shape[0], rgb.shape[1])
+    xyz = read_cloud(entry.xyz, intrinsics, shape) if entry.xyz else None
+    mask, label = read_mask(entry.gt) if entry.gt else None, entry.label
+    if mask is not None and label is None:
+        label = int(mask.any())
+    if mask is None and label == 0:
         seen = rgb if rgb is not None else xyz
         mask = None if seen is None else np.zeros(seen.shape[:2], dtype=bool)
-    return Sample(rgb, xyz, mask, entry.label, entry.defect, str(entry.path))
+    return Sample(rgb, xyz, mask, label, entry.defect, str(entry.path))
 
 
-def list_files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """{stem: file} of a folder in sorted order; hidden and temporary files are passed over."""
-    if not folder.is_dir():
-        return {}
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or path.name.startswith("."):
+def collect(folder: Path, *more: Path) -> dict[str, dict[str, Path]]:
+    """{"rgb": {stem: file}, "xyz": ..., "gt": ...} of its subfolders by role, and of `more`.
+
+    Hidden files and other kinds of files are passed over.
+    """
+    files: dict[str, dict[str, Path]] = {"rgb": {}, "xyz": {}, "gt": {}}
+    places = [*more, *(folder / name for name in ROLES)]
+    for path in sorted(p for place in places if place.is_dir() for p in place.iterdir()):
+        if path.suffix.lower() not in PICTURES + CLOUDS or path.name.startswith("."):
             continue
-        if path.stem in found:
-            raise ValueError(f"{path}: {found[path.stem].name} has the same stem; remove one")
-        found[path.stem] = path
-    return found
+        role, stem = role_and_stem(path)
+        if stem in files[role]:
+            raise ValueError(
+                f"{path}: {files[role][stem].name} of the same stem is {role} too; remove one"
+            )
+        files[role][stem] = path
+    return files
+
+
+def role_and_stem(path: Path) -> tuple[str, str]:
+    """What a file is (rgb, xyz or gt), by its folder, its ending (_depth, ...) or its type."""
+    if path.parent.name in ROLES:
+        return ROLES[path.parent.name], path.stem
+    stem, _, ending = path.stem.rpartition("_")
+    if stem and ending in ROLES:
+        return ROLES[ending], stem
+    return ("rgb" if path.suffix.lower() in PICTURES else "xyz"), path.stem
 
 
 def pair(
-    where: Path,
-    rgb: dict[str, Path],
-    xyz: dict[str, Path],
-    gt: dict[str, Path],
-    label: int | None = None,
-    defect: str = "",
+    where: Path, files: dict[str, dict[str, Path]], label: int | None = None, defect: str = ""
 ) -> list[Entry]:
     """Match files by stem. A folder with one modality only is fine; one with holes is not."""
+    rgb, xyz, gt = files["rgb"], files["xyz"], files["gt"]
     if rgb and xyz and set(rgb) != set(xyz):
         stem = min(set(rgb) ^ set(xyz))
         there, missing = ("rgb", "3D") if stem in rgb else ("3D", "rgb")

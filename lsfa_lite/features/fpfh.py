@@ -55,10 +55,8 @@ def _check(points: np.ndarray, radius: float) -> None:
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"points have shape {points.shape}, expected (P, 3) in metres")
     if len(points) < 4:
-        raise ValueError(
-            f"{len(points)} points: FPFH needs at least 4, a point and three neighbours; "
-            "is the part still there after background removal?"
-        )
+        cure = "is the part still there after background removal?"
+        raise ValueError(f"{len(points)} points: FPFH needs at least 4; {cure}")
     if not np.isfinite(points).all():
         raise ValueError("points have NaN or Inf; keep only the pixels that the sensor saw")
     if not radius > 0:

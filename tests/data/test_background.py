@@ -11,6 +11,7 @@ from conftest import SCANS
 
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data import background, files
+from lsfa_lite.data.depth import read_cloud
 from lsfa_lite.data.mvtec3d import MVTec3D, write_sample
 from lsfa_lite.data.sample import Sample
 
@@ -297,7 +298,7 @@ def test_real_kinect_scans():
     config = BackgroundConfig(plane_distance=0.01, cluster_radius=0.02, keep="sizeable", pad=False)
     table, kept, largest = [], [], []
     for folder in sorted(SCANS.glob("*/")):
-        xyz = files.read_xyz(folder / "xyz.tiff")
+        xyz = read_cloud(folder / "xyz.tiff")
         label = files.read_ids(folder / "label.png")
         sample = Sample(files.read_rgb(folder / "rgb.png"), xyz, path=folder.name)
         height = background.plane_distance(xyz, background.border_plane(xyz, config))

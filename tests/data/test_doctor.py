@@ -68,12 +68,15 @@ def set_depth(value: float) -> np.ndarray:
 
 
 ILLNESSES = {
-    "millimetres": (lambda r: put(r, scan().xyz * 1000), "divide by 1000"),
+    "millimetres": (lambda r: put(r, scan().xyz * 1000), "divided by 1000"),
     "nan": (lambda r: put(r, set_depth(np.nan)), r"NaN or Inf.*1 pixels"),
     "inf": (lambda r: put(r, set_depth(np.inf)), r"NaN or Inf.*1 pixels"),
-    "zero": (lambda r: put(r, np.zeros((60, 80, 3), np.float32)), "empty cloud"),
-    "8-bit": (lambda r: put(r, np.ones((60, 80, 3), np.uint8)), "no organised cloud"),
-    "channels": (lambda r: put(r, np.ones((60, 80, 4), np.float32)), "no organised cloud"),
+    "zero": (lambda r: put(r, np.zeros((60, 80, 3), np.float32)), "zero everywhere"),
+    "8-bit": (lambda r: put(r, np.ones((60, 80, 3), np.uint8)), "expected float32 metres"),
+    "channels": (
+        lambda r: put(r, np.ones((60, 80, 4), np.float32)),
+        r"expected x, y, z: \(H, W, 3\)",
+    ),
     "size": (lambda r: put(r, scan().xyz[:50]), "sizes that disagree.*xyz 80 x 50"),
     "tiff": (
         lambda r: (r / "cup/train/good/xyz/001.tiff").write_bytes(b"II*\0nonsense"),

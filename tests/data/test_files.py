@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from lsfa_lite.data import files
+from lsfa_lite.data.depth import read_cloud
 from lsfa_lite.data.sample import Sample
 
 
@@ -31,7 +32,7 @@ def test_sample_round_trip(tmp_path):
     names = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     assert names == ["gt/000.png", "rgb/000.png", "xyz/000.tiff"]  # and no temporary file
     np.testing.assert_array_equal(files.read_rgb(tmp_path / "rgb/000.png"), rgb)
-    np.testing.assert_array_equal(files.read_xyz(tmp_path / "xyz/000.tiff"), cloud())
+    np.testing.assert_array_equal(read_cloud(tmp_path / "xyz/000.tiff"), cloud())
     np.testing.assert_array_equal(files.read_mask(tmp_path / "gt/000.png"), mask)
     assert set(np.unique(files.read_ids(tmp_path / "gt/000.png"))) == {0, 253}
 
@@ -71,7 +72,7 @@ def test_mask_in_colour_ignores_alpha(tmp_path):
     assert files.read_mask(tmp_path / "gt.png")[1, 2]
 
 
-@pytest.mark.parametrize("reader", [files.read_rgb, files.read_mask, files.read_xyz])
+@pytest.mark.parametrize("reader", [files.read_rgb, files.read_mask, read_cloud])
 def test_missing_file(tmp_path, reader):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         reader(tmp_path / "nowhere.png")
@@ -82,7 +83,7 @@ def test_truncated_files(tmp_path, share):
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     files.write_png(tmp_path / "cut.png", noise)
     files.write_tiff(tmp_path / "cut.tiff", cloud(60, 80))
-    for name, reader in (("cut.png", files.read_rgb), ("cut.tiff", files.read_xyz)):
+    for name, reader in (("cut.png", files.read_rgb), ("cut.tiff", read_cloud)):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: int(share * len(content))])
         with pytest.raises(ValueError, match=rf"{name}.*(again|zero)"):
@@ -99,7 +100,7 @@ def spoil(value: float) -> np.ndarray:
     ("array", "words"),
     [
         (np.full((6, 8, 3), 7, np.uint8), "float32 metres"),
-        (np.full((6, 8), 0.5, np.float32), r"\(H, W, 3\)"),
+        (np.full((6, 8), 0.5, np.float32), "needs the camera"),
         (np.full((6, 8, 4), 0.5, np.float32), r"\(H, W, 3\)"),
         (np.full((3, 6, 8), 0.5, np.float32), "move the first axis last"),
         (cloud() * 1000, "divided by 1000"),
@@ -112,7 +113,7 @@ def spoil(value: float) -> np.ndarray:
 def test_clouds_that_cannot_be(tmp_path, array, words):
     tifffile.imwrite(tmp_path / "odd.tiff", array, photometric="minisblack")
     with pytest.raises(ValueError, match=rf"odd\.tiff.*{words}"):
-        files.read_xyz(tmp_path / "odd.tiff")
+        read_cloud(tmp_path / "odd.tiff")
 
 
 def test_sixteen_bit_picture_is_refused(tmp_path):

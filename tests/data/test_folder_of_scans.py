@@ -15,6 +15,7 @@ from lsfa_lite import LITE, LSFADetector, Sample
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data import files
 from lsfa_lite.data.background import remove_background
+from lsfa_lite.data.depth import read_cloud
 from lsfa_lite.data.folder import Folder, Intrinsics
 
 # pixels lie 2 mm apart or more, not a quarter of a millimetre: a wider radius of the descriptor
@@ -32,7 +33,7 @@ def test_kinect_fit_on_five_and_score_the_sixth():
     scans, labels = [], []
     for folder in sorted(SCANS.glob("*/")):
         label = files.read_ids(folder / "label.png")
-        rgb, xyz = files.read_rgb(folder / "rgb.png"), files.read_xyz(folder / "xyz.tiff")
+        rgb, xyz = files.read_rgb(folder / "rgb.png"), read_cloud(folder / "xyz.tiff")
         scans.append(remove_background(Sample(rgb, xyz, label > 1, path=folder.name), config))
         labels.append(np.pad(label, ((80, 80), (0, 0))))  # as the cleaned scans are padded
     detector = LSFADetector(COARSE).fit(scans[:5])

@@ -1,0 +1,49 @@
+"""Files of weights: read without running what may be in them, and loaded only where they fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+COUNTER = "num_batches_tracked"  # of BatchNorm, absent in old files, of no use to frozen networks
+
+
+def read_file(path: Path) -> Any:
+    """What a .safetensors or .pth file holds; ValueError if it is damaged or holds code."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # both readers raise many kinds for a truncated or foreign file
+        raise ValueError(
+            f"{path}: cannot be read as weights, download it again; a file that holds more than "
+            f"tensors is refused, since it could run code ({error})"
+        ) from error
+
+
+def load_weights(network: nn.Module, given: dict[str, Tensor], misfit: str) -> None:
+    """Copy the weights into the network; all of them and nothing else.
+
+    Raises ValueError, `misfit` followed by the missing, unexpected and oddly shaped tensors.
+    """
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    shapes = {name: tuple(value.shape) for name, value in given.items()}
+    missing = [name for name in wanted if name not in given and not name.endswith(COUNTER)]
+    unexpected = [name for name in given if name not in wanted]
+    odd = [
+        f"{name} has shape {shapes[name]}, expected {shape}"
+        for name, shape in wanted.items()
+        if shapes.get(name, shape) != shape
+    ]
+    lists = {"missing": missing, "unexpected": unexpected, "odd": odd}
+    if found := [f"{kind}: {_short(names)}" for kind, names in lists.items() if names]:
+        raise ValueError(f"{misfit}: {'; '.join(found)}")
+    network.load_state_dict(given, strict=False)  # without its counters
+
+
+def _short(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f", ... ({len(names)})" if len(names) > 5 else "")
