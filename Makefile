@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(abspath $(VENV))/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test quick install lint units notebooks pages refresh clean
+.PHONY: book test quick install lint units notebooks pages mutants refresh clean
 
 book: install
 	$(BIN)/python book/build.py
@@ -31,6 +31,10 @@ notebooks: install
 
 pages: book
 	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py
+
+# Not part of `make test`: half an hour, and a person must look at what it prints.
+mutants: install
+	$(BIN)/python tests/mutate.py
 
 refresh: install
 	$(BIN)/python book/scripts/refresh_notebooks.py

@@ -15,7 +15,9 @@ from conftest import SMALL
 
 import lsfa_lite
 from lsfa_book import mini3d
-from lsfa_lite.cli import main
+from lsfa_lite.cli import main, parser
+from lsfa_lite.commands import config_of
+from lsfa_lite.config import LITE, PAPER
 from lsfa_lite.data.files import read_rgb
 
 QUICK = [
@@ -47,6 +49,35 @@ def test_help_is_quick_and_does_not_load_torch():
         "import sys; from lsfa_lite.cli import parser; parser(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_set_takes_numbers_words_and_lists():
+    fit = ["fit", ".", "x", "--out", "o"]
+    words = ["seed=3", "adaptation.adaptor=conv1x1", 'modalities=["rgb"]', "scoring.coreset=0.5"]
+    given = parser().parse_args([*fit, "--preset", "paper", "--set", *words])
+    assert config_of(given) == PAPER.change(
+        seed=3, adaptation__adaptor="conv1x1", modalities=("rgb",), scoring__coreset=0.5
+    )
+    assert config_of(parser().parse_args(fit)) == LITE
+
+
+class Asked:
+    """Stands for the detector, and says what for it was asked."""
+
+    def __init__(self, config, device):
+        raise ValueError(f"asked for {device}")
+
+    @classmethod
+    def load(cls, folder, device):
+        return cls(None, device)
+
+
+@pytest.mark.parametrize("call", ["fit . x --out o", "score m . --out o", "evaluate m . x"])
+def test_the_detector_stands_on_the_device_that_is_asked_for(call, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lsfa_lite.detector.LSFADetector", Asked)
+    assert main([*call.split(), "--device", "meta"]) == 2
+    assert "asked for meta" in capsys.readouterr().err
 
 
 def test_score_writes_maps_pictures_and_a_table(cleaned, model, tmp_path, capsys):

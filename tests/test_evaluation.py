@@ -72,6 +72,14 @@ def test_every_part_of_the_table_is_what_sklearn_says(scored, samples):
         maps = [scored[i].anomaly_map for i in rows]
         assert metrics["i_auroc"] == pytest.approx(roc_auc_score(labels[rows], scores[rows]))
         assert metrics["p_auroc"] == pytest.approx(roc_auc_score(np.ravel(truth), np.ravel(maps)))
+        assert metrics["aupro_30"] == aupro(maps, truth, 0.3)
+        assert metrics["aupro_1"] == aupro(maps, truth, 0.01)
+
+
+def test_aupro_goes_as_far_as_its_name_says(scored, samples, monkeypatch):
+    monkeypatch.setattr("lsfa_lite.evaluation.aupro", lambda *_, limit: limit)
+    for metrics in evaluate(scored, samples)["modalities"].values():
+        assert (metrics["aupro_30"], metrics["aupro_1"]) == (0.3, 0.01)
 
 
 @pytest.mark.parametrize("levels", [1, 5, 1000])

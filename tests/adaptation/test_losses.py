@@ -161,10 +161,11 @@ def test_compactness_is_equation_5_and_6(function, chunk, reduction, squared):
     assert given.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_compactness_is_literal_by_default():
+@pytest.mark.parametrize("function", [losses.local_compactness, losses.global_compactness])
+def test_compactness_is_literal_by_default(function):
     features, bank = torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.tensor([[3.0, 4.0]])
     expected = 5.0 + math.sqrt(49 + 16)  # a sum of unsquared norms
-    assert losses.local_compactness(features, bank).item() == pytest.approx(expected)
+    assert function(features, bank).item() == pytest.approx(expected)
 
 
 def test_compactness_gradient_points_from_the_nearest_row():

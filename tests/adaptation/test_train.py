@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from lsfa_lite.adaptation import losses
 from lsfa_lite.adaptation.batches import Batch, draw, pack
 from lsfa_lite.adaptation.diagnostics import CollapseWarning, effective_rank, variance
 from lsfa_lite.adaptation.model import Adaptation
@@ -211,6 +212,59 @@ def test_objective_weights_the_terms():
     assert total.item() == 0.5 * (2 * 1 + 10) + 100 + 200 + 3 * 1000
 
 
+def test_every_choice_of_the_config_reaches_its_losses():
+    features, foreground = data()
+    choices = {"temperature": 0.3, "cosine": True, "denominator": "row"}
+    pull = {"reduction": "mean", "squared": True}
+    model = start(features, foreground, replace(SMALL, **choices, **pull), 0)
+    batch = draw(features, foreground, 0, 3, 0, "cpu")
+    adapted = {m: model(m, x, batch.foreground) for m, x in batch.features.items()}
+    globals_ = shared_prototypes(adapted, batch.foreground, 2, 0)
+    expected = {}
+    rgb, points = (model.heads[m](adapted[m]) for m in ("rgb", "3d"))
+    local = losses.local_alignment(rgb, points, batch.foreground, **choices)
+    expected["local_alignment"] = local
+    rgb, points = (model.heads[m](globals_[m].flatten(0, 1)) for m in ("rgb", "3d"))
+    expected["global_alignment"] = losses.global_alignment(rgb, points, **choices)
+    for m, seed in (("rgb", 1), ("3d", 2)):
+        bank = torch.randn(4, model.widths[m], generator=torch.Generator().manual_seed(seed))
+        model.local_bank(m).enqueue(bank)
+        model.global_bank(m).enqueue(2 * bank)
+        rows, whole = adapted[m][batch.foreground], globals_[m].flatten(0, 1)
+        expected[f"local_compactness/{m}"] = losses.local_compactness(rows, bank, **pull)
+        expected[f"global_compactness/{m}"] = losses.global_compactness(whole, 2 * bank, **pull)
+    terms = loss_terms(model, adapted, globals_, batch)
+    assert terms.keys() == expected.keys()
+    for name, value in terms.items():
+        torch.testing.assert_close(value, expected[name], msg=name)
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.5, 1e9])
+def test_the_gradient_is_as_long_as_clip_allows(clip):
+    features, foreground = data()
+    model = train(features, foreground, replace(SMALL, clip=clip))
+    gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+    before, after = model.history[-1]["gradient_norm"], torch.cat(gradients).norm().item()
+    assert before > 0.5
+    assert after == pytest.approx(0.5 if clip == 0.5 else before, rel=1e-4)
+
+
+def test_every_step_starts_k_means_from_a_seed_of_its_own(monkeypatch):
+    seeds = []
+
+    def spy(adapted, foreground, k, seed):
+        seeds.append((k, seed))
+        return shared_prototypes(adapted, foreground, k, seed)
+
+    monkeypatch.setattr("lsfa_lite.adaptation.train.shared_prototypes", spy)
+    features, foreground = data()
+    train(features, foreground, replace(SMALL, steps=3, prototypes=2), seed=5)
+    assert seeds == [(2, 5), (2, 6), (2, 7)]
+    some = [shared_prototypes(features, foreground, 3, seed)["3d"] for seed in (5, 5, 6)]
+    assert torch.equal(some[0], some[1])
+    assert not torch.equal(some[0], some[2])
+
+
 @pytest.mark.parametrize(
     ("field", "key"),
     [
@@ -398,12 +452,15 @@ def test_packing_keeps_each_samples_foreground():
 
 def test_batches_cover_an_epoch_without_repeats():
     features, foreground = {"rgb": torch.arange(7.0)[:, None, None]}, torch.ones(7, 1).bool()
-    for epoch in range(3):
-        seen = []
-        for step in (2 * epoch, 2 * epoch + 1):
-            batch = draw(features, foreground, step, 3, 0, "cpu")
-            seen += batch.features["rgb"].flatten().tolist()
-        assert len(set(seen)) == 6
+
+    def epoch(number: int, seed: int) -> list[float]:
+        steps = (2 * number, 2 * number + 1)  # one sample of seven is left over
+        batches = [draw(features, foreground, step, 3, seed, "cpu") for step in steps]
+        return [x for batch in batches for x in batch.features["rgb"].flatten().tolist()]
+
+    orders = [epoch(number, seed) for seed in (0, 1) for number in range(3)]
+    assert [len(set(order)) for order in orders] == [6] * 6
+    assert len({tuple(order) for order in orders}) == 6
     assert len(draw(features, foreground, 0, 30, 0, "cpu").foreground) == 7
 
 
@@ -478,7 +535,7 @@ def test_features_that_do_not_fit_are_refused():
         (({"depth": features["rgb"], "rgb": features["rgb"]}, foreground), "keys"),
         ((features, foreground[:3]), "as the foreground"),
         ((features, foreground.float()), "bool"),
-        (({"rgb": features["rgb"][:0]}, foreground[:0]), "at least one"),
+        (({"rgb": features["rgb"][:0]}, foreground[:0]), "at least one training sample"),
         (({"rgb": features["rgb"] / 0}, foreground), "NaN or Inf"),
         (({"rgb": features["rgb"][0]}, foreground), "expected"),
         ((features, foreground & (torch.arange(7) != 2)[:, None]), r"\[2\] have no foreground"),

@@ -70,10 +70,14 @@ def test_a_reproduction_has_our_numbers_then_the_change_then_the_papers():
 
 
 def test_a_change_needs_two_runs_in_common():
-    rows = [Row("no adaptation"), Row("IFC")]
-    one = {"no adaptation": {("ring", 0): 0.2, ("ring", 1): 0.2}, "IFC": {("ring", 0): 0.3}}
-    lines = cells(reproduction_table("t", rows, dict.fromkeys(METRICS, one)))
-    assert lines[3] == ["IFC", "1", *["0.300"] * 4]
+    rows = [Row("one"), Row("two"), Row("lost", against="nowhere")]
+    bare = {("ring", 0): 0.2, ("ring", 1): 0.2}
+    runs = {"one": {("ring", 0): 0.3}, "two": {("ring", 0): 0.3, ("ring", 1): 0.3}}
+    measured = {"no adaptation": bare, **runs, "lost": bare}
+    _, _, one, two, lost = cells(reproduction_table("t", rows, dict.fromkeys(METRICS, measured)))
+    assert one == ["one", "1", *["0.300"] * 4]
+    assert two == ["two", "2", *["0.300"] * 4, "+0.100 (+0.100 to +0.100)"]
+    assert lost == ["lost", "2", *["0.200"] * 4]
 
 
 def test_tables_1_and_2_have_a_column_per_category_and_a_view_per_modality():

@@ -113,6 +113,18 @@ def test_a_sample_with_one_modality_has_one(extractor, rings):
     assert list(extractor(without(rings["test"][0], "rgb")).features) == ["3d"]
 
 
+def test_a_stack_is_its_rows_in_what_they_share(extractor, rings):
+    parts = [*rings["test"][:2], without(rings["test"][2], "rgb")]
+    rows = [extractor(part) for part in parts]
+    stacked = extractor.stack(parts)
+    assert list(stacked.features) == ["3d"]
+    for index, row in enumerate(rows):
+        one = stacked.sample(index)
+        assert torch.equal(one.features["3d"], row.features["3d"])
+        assert torch.equal(one.foreground, row.foreground)
+    assert list(extractor.stack(parts[:2], ["rgb"]).features) == ["rgb"]
+
+
 def test_a_speck_is_not_a_part(extractor):
     xyz = np.zeros((64, 64, 3), dtype=np.float32)
     xyz[3, 3] = 1
@@ -128,8 +140,13 @@ class TestCache:
         monkeypatch.setattr(fresh, "_describe_image", None)  # would fail if it were called
         monkeypatch.setattr(fresh, "_describe_cloud", None)
         again = fresh(rings["test"][0])
-        for name, values in first.features.items():
-            assert torch.equal(values, again.features[name])
+        uncached = FeatureExtractor(dataclasses.replace(QUICK.features, cache=False))
+        written = sorted(tmp_path.rglob("*"))
+        plain = uncached(rings["test"][0])
+        for name in ("rgb", "3d"):
+            assert torch.equal(first.features[name], again.features[name])
+            assert torch.equal(first.features[name], plain.features[name])
+        assert sorted(tmp_path.rglob("*")) == written
 
     def test_other_content_or_other_choices_are_other_keys(self, rings, tmp_path, monkeypatch):
         monkeypatch.setenv("LSFA_CACHE", str(tmp_path))

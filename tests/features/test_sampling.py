@@ -47,6 +47,12 @@ def test_all_points_can_be_chosen_and_none_twice() -> None:
     assert sorted(farthest_point_sampling(points, 30).tolist()) == list(range(30))
 
 
+def test_one_is_enough() -> None:
+    points = torch.arange(9.0).reshape(3, 3)
+    assert farthest_point_sampling(points[:1], 1).tolist() == [0]
+    assert nearest_groups(points, points[1:2], 1).tolist() == [[1]]
+
+
 def test_input_is_left_alone() -> None:
     points = torch.rand(30, 3, generator=torch.Generator().manual_seed(0))
     before = points.clone()

@@ -1,16 +1,28 @@
-"""The records that the book shows: of rows that exist, complete, and true today."""
+"""Records are found by what was run; those that the book shows are complete and true today."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lsfa_book.mini3d import CATEGORIES, Mini3DConfig
-from lsfa_book.studies.records import row_key, shipped, shipped_machines, shipped_table
+from lsfa_book.studies.records import (
+    gather,
+    key_of,
+    load,
+    measured,
+    row_key,
+    shipped,
+    shipped_machines,
+    shipped_table,
+    write,
+)
 from lsfa_book.studies.reproduce import Parts, perform, run_of
-from lsfa_book.studies.tables import ON_MINI3D, TABLES
+from lsfa_book.studies.tables import ON_MINI3D, TABLES, Row
 from lsfa_lite.config import LITE
 
 # what another processor or another version of torch may change: a bound, not a wish
@@ -53,6 +65,87 @@ def test_records_say_where_and_with_what_they_were_made():
         assert machine["torch"]
         assert machine["data"] == f"mini3d {Mini3DConfig()}"
     assert all(r["seconds"] > 0 and r["peak_mb"] > 0 and r["date"] for r in shipped())
+
+
+def test_a_weight_of_one_written_in_two_ways_is_one_row():
+    whole, preset = Row("a", {"adaptation__local_alignment": 1}), Row("b")
+    assert LITE.adaptation.local_alignment == 1.0
+    assert row_key(whole, LITE) == row_key(preset, LITE)
+    other = Row("c", {"adaptation__local_alignment": 2})
+    assert row_key(other, LITE) != row_key(preset, LITE)
+
+
+@pytest.mark.parametrize("text", ["3", "[1]", '{"metrics": null}', '{"hello": 1}'])
+def test_json_that_is_no_record_is_passed_over(tmp_path: Path, text: str):
+    (tmp_path / "foreign.json").write_text(text)
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "broken-link.json").symlink_to(tmp_path / "nowhere")
+    assert load(tmp_path) == {}
+
+
+def record(row: Row, category: str, **more: Any) -> dict[str, Any]:
+    return {"category": category, "seed": 0, "row": row_key(row, LITE), "data": "made"} | more
+
+
+def numbers(fused: float, rgb: float) -> dict[str, Any]:
+    return {"all": {"i_auroc": fused, "aupro_1": 0.5}, "modalities": {"rgb": {"i_auroc": rgb}}}
+
+
+def test_a_key_is_all_that_is_run_but_the_seed():
+    config = LITE.change(adaptation__steps=3)
+    keys = [
+        key_of(LITE, None, "lsfa"),
+        key_of(config, None, "lsfa"),
+        key_of(LITE, 5, "lsfa"),
+        key_of(LITE, None, "joined"),
+    ]
+    assert len(set(keys)) == 4
+    assert key_of(LITE.change(seed=3), None, "lsfa") == keys[0]
+    assert row_key(Row("x", {"adaptation__steps": 3}, shots=5, method="m"), LITE) == key_of(
+        config, 5, "m"
+    )
+
+
+def test_measured_finds_each_rows_own_numbers():
+    fused, alone, never = Row("a"), Row("a, RGB", view="rgb"), Row("b", shots=5)
+    found = [
+        record(fused, "ring", metrics=numbers(0.9, 0.6)),
+        record(fused, "handle", metrics=numbers(0.8, 0.7)),
+        record(fused, "plate", error="no memory"),
+    ]
+    rows = (fused, alone, never)
+    assert measured(rows, found) == {
+        "a": {("ring", 0): 0.9, ("handle", 0): 0.8},
+        "a, RGB": {("ring", 0): 0.6, ("handle", 0): 0.7},
+        "b": {},
+    }
+    assert measured([fused], found[:1], metric="aupro_1") == {"a": {("ring", 0): 0.5}}
+
+
+def test_what_is_written_is_loaded_and_gathered_without_the_failed(tmp_path: Path):
+    row, machine = Row("a"), {"device": "cpu", "torch": "2"}
+    common = {"seconds": 1.5, "peak_mb": 70, "date": "2026-01-02T03:04", "machine": machine}
+    good = [
+        record(row, name, metrics=numbers(0.123456, 0.5), **common) for name in ("ring", "handle")
+    ]
+    for number, one in enumerate([*good, record(row, "plate", error="no memory", **common)]):
+        write(tmp_path, f"run{number}", one)
+    loaded = load(tmp_path)
+    assert list(loaded) == ["run0", "run1", "run2"]
+    assert list(loaded.values())[:2] == good
+    shown = json.loads(gather(loaded.values()))
+    assert shown["machines"] == [machine | {"data": "made"}]
+    assert [r["category"] for r in shown["records"]] == ["ring", "handle"]
+    assert shown["records"][0] == {
+        "category": "ring",
+        "seed": 0,
+        "row": row_key(row, LITE),
+        "seconds": 1.5,
+        "peak_mb": 70,
+        "metrics": numbers(0.1235, 0.5),
+        "date": "2026-01-02",
+    }
+    assert load(tmp_path / "nowhere") == {}
 
 
 @pytest.mark.slow

@@ -214,22 +214,6 @@ def test_ray_that_is_not_installed_is_named(monkeypatch):
         on_ray()
 
 
-def test_a_weight_of_one_written_in_two_ways_is_one_row():
-    whole, preset = Row("a", {"adaptation__local_alignment": 1}), Row("b")
-    assert LITE.adaptation.local_alignment == 1.0
-    assert recorded.row_key(whole, LITE) == recorded.row_key(preset, LITE)
-    other = Row("c", {"adaptation__local_alignment": 2})
-    assert recorded.row_key(other, LITE) != recorded.row_key(preset, LITE)
-
-
-@pytest.mark.parametrize("text", ["3", "[1]", '{"metrics": null}', '{"hello": 1}'])
-def test_json_that_is_no_record_is_passed_over(tmp_path: Path, text: str):
-    (tmp_path / "foreign.json").write_text(text)
-    (tmp_path / "folder.json").mkdir()
-    (tmp_path / "broken-link.json").symlink_to(tmp_path / "nowhere")
-    assert recorded.load(tmp_path) == {}
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
