@@ -27,10 +27,10 @@ units: install
 # As on Colab: the wheel alone, in an empty folder; no file of this repository is in reach.
 notebooks: install
 	scratch=$$(mktemp -d) && cp book/*.ipynb $$scratch && cd $$scratch && \
-	$(BIN)/pytest --nbval-lax --nbval-current-env -p no:cacheprovider . && rm -rf $$scratch
+	$(BIN)/pytest --nbval-lax --nbval-current-env -p no:cacheprovider -n 2 --dist loadfile . && rm -rf $$scratch
 
 pages: book
-	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py
+	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py -n 2
 
 # Not part of `make test`: half an hour, and a person must look at what it prints.
 mutants: install
