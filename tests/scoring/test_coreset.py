@@ -1,4 +1,4 @@
-"""Greedy k-centre against a slow NumPy version; the random projection; devices."""
+"""Greedy k-centre against a slow NumPy version, in blocks against plain; projection; devices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lsfa_lite.scoring.coreset import greedy_coreset, k_centres, project
+from lsfa_lite.scoring import coreset
+from lsfa_lite.scoring.coreset import (
+    Shortlist,
+    greedy_coreset,
+    greedy_steps,
+    k_centres,
+    k_centres_in_blocks,
+    on_a_grid,
+    project,
+)
 
 
 def slow_k_centres(points, count):
@@ -30,6 +39,91 @@ def test_equals_the_slow_version(offset):
     points = (np.random.default_rng(0).normal(size=(120, 6)) + offset).astype(np.float32)
     slow = slow_k_centres(points.astype(np.float64), 25)
     assert greedy_coreset(torch.tensor(points), 25).tolist() == slow
+
+
+def tables():
+    """Name -> rows: what lies evenly, in heaps, on a lattice, twice, on one spot, far away."""
+    rng = np.random.default_rng(5)
+    even = rng.normal(size=(400, 9))
+    heaps = rng.normal(size=(20, 9))[rng.integers(20, size=400)] + 0.01 * even
+    return {
+        "even": even,
+        "heaps": heaps,
+        "a lattice, full of ties": rng.integers(3, size=(400, 4)).astype(float),
+        "each row three times": np.tile(even[:130], (3, 1)),
+        "shuffled copies": even[rng.integers(100, size=400)],
+        "one spot": np.ones((200, 5)),
+        "one column": rng.normal(size=(300, 1)),
+        "two rows": even[:2],
+        "one row": even[:1],
+        "far from the origin": even + 1e4,
+        "one outlier": np.concatenate([even, np.full((1, 9), 1e5)]),
+        "tiny numbers": even * 1e-30,
+        "heavy tails": rng.standard_cauchy(size=(400, 6)),
+    }
+
+
+@pytest.mark.parametrize("name", tables())
+@pytest.mark.parametrize("sizes", [(16, 4, 10, 3), (64, 64, 512, 512), (1, 1, 1, 1)])
+def test_blocks_choose_the_rows_of_the_plain_loop(name, sizes, monkeypatch):
+    """For any size of shortlist, block and tile; up to the last row that there is."""
+    for constant, size in zip(("SHORTLIST", "STEPS", "TILE", "CENTRES"), sizes, strict=True):
+        monkeypatch.setattr(coreset, constant, size)
+    points = torch.tensor(tables()[name], dtype=torch.float32)
+    if sizes[0] == 1:
+        points = points[:60]
+    for count in {1, len(points) // 10 or 1, len(points)}:
+        assert torch.equal(k_centres_in_blocks(points, count), k_centres(points, count))
+
+
+def test_the_shipped_sizes_choose_the_rows_of_the_plain_loop():
+    """Beyond one shortlist, with the constants as they are."""
+    points = torch.tensor(np.random.default_rng(6).normal(size=(4000, 12)), dtype=torch.float32)
+    points[::7] = points[0]
+    assert torch.equal(k_centres_in_blocks(points, 700), k_centres(points, 700))
+
+
+def test_squared_distances_on_the_grid_are_whole_and_exact():
+    """The formula of both loops, in any order of the columns, against Python's integers."""
+    points = 1e3 * np.random.default_rng(7).standard_cauchy(size=(40, 128)).astype(np.float32)
+    grid = on_a_grid(torch.tensor(points))
+    squares = grid.square().sum(dim=1)
+    product = squares[:, None] - 2 * grid @ grid.T + squares
+    flipped = grid.flip(1).contiguous()
+    assert torch.equal(product, squares[:, None] - 2 * flipped @ flipped.T + squares)
+    whole = [[int(x) for x in row] for row in grid.tolist()]
+    for i, j in [(0, 1), (5, 30), (39, 2), (8, 8)]:
+        assert int(product[i, j]) == sum(
+            (a - b) ** 2 for a, b in zip(whole[i], whole[j], strict=True)
+        )
+    ratio = torch.pdist(grid) / torch.pdist(torch.tensor(points).double())
+    assert (ratio / ratio.mean() - 1).abs().max() < 1e-5
+
+
+def test_the_shortlist_stays_in_its_buffers(monkeypatch):
+    """A CUDA graph writes to the addresses that it was recorded with."""
+    made = []
+
+    class Watched(Shortlist):
+        def __init__(self, points, size):
+            super().__init__(points, size)
+            made.append((self, self.addresses()))
+
+        def addresses(self):
+            held = self.points, self.squares, self.distance, self.picked, self.far
+            return [t.data_ptr() for t in held]
+
+    monkeypatch.setattr(coreset, "Shortlist", Watched)
+    monkeypatch.setattr(coreset, "SHORTLIST", 32)
+    k_centres_in_blocks(torch.tensor(tables()["even"], dtype=torch.float32), 200)
+    [(shortlist, before)] = made
+    assert shortlist.addresses() == before
+
+
+def test_progress_counts_the_rows(capsys):
+    for choose in (k_centres, k_centres_in_blocks):
+        choose(torch.tensor(tables()["even"]), 90, progress=True)
+        assert "90/90" in capsys.readouterr().err
 
 
 def test_covers_better_than_chance():
@@ -107,3 +201,7 @@ def test_stays_on_its_device():
         chosen = k_centres(project(features, 64, seed=0), 5)
         assert chosen.device.type == "cuda"
         assert chosen.shape == (5,)
+        buffers = [torch.empty(50, *more, device="cuda") for more in [(64,), (), ()]]
+        picked = torch.zeros(4, dtype=torch.long, device="cuda")
+        greedy_steps(*buffers, picked, torch.empty(4, device="cuda"))
+        assert picked.device.type == "cuda"
