@@ -53,11 +53,10 @@ def on_a_grid(points: Tensor) -> Tensor:
     Such sums come out the same in any order, with any number of threads: both loops below choose
     the same rows, and of equal rows the first. The grid's step is 2^-25 of the longest row.
     """
-    points = points.double()
     low, high = points.aminmax(dim=0)
-    points = points - (low + high) / 2  # the mean would depend on the order of its sum
-    longest = points.square().sum(dim=1).max().sqrt()
-    return (points * (2**25 / longest.clamp(min=1e-300))).round()  # |x - c|^2 <= 2^52
+    points = points - (low.double() + high) / 2  # a mean would depend on the order of its sum
+    longest = torch.linalg.vector_norm(points, dim=1).max().clamp(min=1e-300)
+    return points.mul_(2**25 / longest).round_()  # |x - c|^2 <= 2^52
 
 
 def k_centres(points: Tensor, count: int, progress: bool = False) -> Tensor:
