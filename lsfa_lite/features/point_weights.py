@@ -32,9 +32,7 @@ def load_point_mae(
 
     config.weights: "package" (LITE's, made by data_scripts/pretrain_point_mae.py), "random" (drawn
     by `seed`), or a file as `find_weights` looks for it: .safetensors of this package, or the
-    published pretrain.pth.
-
-    Raises FileNotFoundError if the file is missing, ValueError if it does not fit the config.
+    published pretrain.pth. Raises FileNotFoundError, or ValueError if it does not fit the config.
     """
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(seed)
@@ -56,10 +54,7 @@ def weights_folder() -> Path:
 
 
 def find_weights(name: str) -> Path:
-    """A file that is there as named, else the one of that name in `weights_folder()`.
-
-    Raises FileNotFoundError with the places looked at and the command that downloads.
-    """
+    """A file that is there as named, else the one of that name in `weights_folder()`."""
     places = [Path(name).expanduser(), weights_folder() / name]  # an absolute name twice
     for path in places:
         if path.is_file():
@@ -81,23 +76,15 @@ def published_weights(checkpoint: Any, path: str = "checkpoint") -> dict[str, Te
     """The published layout -> parameters under the names of PointMAE.
 
     checkpoint["base_model"] holds `[module.]MAE_encoder.<name>` and the decoder's parameters, which
-    are left out knowingly.
-
-    Raises ValueError if "base_model" is missing, or naming every key that belongs to neither.
+    are left out knowingly; other names stay, for `load_weights` to refuse. Raises ValueError if
+    "base_model" is missing.
     """
     if not isinstance(checkpoint, dict) or "base_model" not in checkpoint:
         found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else "no dict"
         raise ValueError(f'{path}: expected "base_model", as in pretrain.pth; found {found}')
-    weights, unexpected = {}, []
-    for key, value in checkpoint["base_model"].items():
-        name = key.removeprefix("module.")
-        if name.startswith("MAE_encoder."):
-            weights[name.removeprefix("MAE_encoder.")] = value
-        elif not name.startswith(DECODER):
-            unexpected.append(key)
-    if unexpected:
-        raise ValueError(
-            f"{path}: unexpected keys {', '.join(unexpected)}, neither of Point-MAE's encoder nor "
-            "of its decoder; take the pretrained model, not a fine-tuned one"
-        )
-    return weights
+    names = {key: key.removeprefix("module.") for key in checkpoint["base_model"]}
+    return {
+        name.removeprefix("MAE_encoder."): checkpoint["base_model"][key]
+        for key, name in names.items()
+        if not name.startswith(DECODER)
+    }

@@ -105,6 +105,17 @@ def test_errors_are_found(root, illness):
     assert re.search(words, found[0]), report
 
 
+def test_one_finding_for_each_sort_of_illness_whatever_its_numbers(root):
+    clouds = {"000": scan().xyz * 1000, "001": set_depth(np.nan), "002": scan().xyz * 2000}
+    for stem, xyz in clouds.items():
+        path = root / f"cup/train/good/xyz/{stem}.tiff"
+        tifffile.imwrite(path, xyz, photometric="minisblack")
+    found = [text for level, text in examine(root).findings if level == "error"]
+    assert len(found) == 2
+    assert re.search(r"unreadable xyz in 2 of 3; the first: .*000\.tiff.*metres", found[0])
+    assert re.search(r"unreadable xyz in 1 of 3; the first: .*001\.tiff.*NaN", found[1])
+
+
 def test_warnings_are_found(root):
     for index in range(3):
         write_sample(root / "cup/train/good", f"{index:03d}", scan(table=True))

@@ -144,6 +144,14 @@ def test_category_without_training_scans(root):
         MVTec3D(root, "gear")
 
 
+def test_clouds_of_any_format(root):
+    """The folder says what a file is: what `Folder` reads is read here too."""
+    before = MVTec3D(root, "gear").train[1]
+    np.save(root / "gear/train/good/xyz/003.npy", before.xyz)
+    (root / "gear/train/good/xyz/003.tiff").unlink()
+    np.testing.assert_array_equal(MVTec3D(root, "gear").train[1].xyz, before.xyz)
+
+
 def test_class_id_out_of_range(tmp_path):
     with pytest.raises(ValueError, match="class_id 0"):
         write_sample(tmp_path, "000", scan(1, defect=True), class_id=0)
