@@ -14,7 +14,7 @@ from lsfa_book.studies.fig5 import compare, verdicts
 from lsfa_book.studies.records import Record
 from lsfa_book.studies.reproduce import Parts
 from lsfa_book.studies.reproduce import reproduce as runs
-from lsfa_book.studies.tables import ON_MINI3D, TABLES
+from lsfa_book.studies.tables import ON_MINI3D, STUDY, TABLES, rows_of
 from lsfa_book.tables import category_table, reproduction_table
 from lsfa_lite.config import Config
 from lsfa_lite.data import mvtec3d
@@ -52,8 +52,9 @@ def _mini3d(nuisance: float | None) -> mini3d.Mini3DConfig:
 
 
 def _tables(arguments: argparse.Namespace) -> list[str]:
-    if unknown := sorted(set(arguments.tables) - {*TABLES, "fig5", "all"}):
-        raise ValueError(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}, fig5, all")
+    if unknown := sorted(set(arguments.tables) - {*TABLES, *STUDY, "fig5", "all"}):
+        known = ", ".join([*TABLES, *STUDY, "fig5", "all"])
+        raise ValueError(f"no table {', '.join(unknown)}; there are {known}")
     if "all" in arguments.tables:
         return [*(TABLES if arguments.data else ON_MINI3D), "fig5"]
     return list(arguments.tables)
@@ -92,7 +93,7 @@ def _engine(arguments: argparse.Namespace) -> Engine:
 
 
 def _print_table(name: str, here: list[Record], preset: Config) -> None:
-    rows = TABLES[name]
+    rows = rows_of(name)
     found = {metric: records.measured(rows, here, preset, metric) for metric in METRICS}
     print(reproduction_table(name, rows, found), end="\n\n")
     if name in ("table1", "table2"):

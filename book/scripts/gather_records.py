@@ -24,7 +24,7 @@ STUDIES = ("reproduction", "confirmation", "effect")
 
 
 def belongs(record: Record, study: str) -> bool:
-    tables = STUDY if study == "effect" else {n: t for n, t in TABLES.items() if n not in STUDY}
+    tables = STUDY if study == "effect" else TABLES
     nuisance = record.get("nuisance", USUAL)
     made = dataclasses.replace(Mini3DConfig(), nuisance=nuisance)
     return (

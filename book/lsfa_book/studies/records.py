@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lsfa_book.mini3d import Mini3DConfig
-from lsfa_book.studies.tables import TABLES, Row
+from lsfa_book.studies.tables import Row, rows_of
 from lsfa_lite.config import LITE, Config, to_json
 from lsfa_lite.data.files import written_beside
 
@@ -141,4 +141,4 @@ def shipped_table(
     name: str, metric: str = "i_auroc", study: str = "reproduction"
 ) -> dict[str, Values]:
     """A table on mini3d: row -> {(category, seed): value}; a row that was not run has none."""
-    return measured(TABLES[name], shipped(study), LITE, metric)
+    return measured(rows_of(name), shipped(study), LITE, metric)

@@ -31,7 +31,7 @@ from lsfa_book.mini3d.prepared import prepared
 from lsfa_book.studies import methods, records
 from lsfa_book.studies.engines import Engine, in_this_process
 from lsfa_book.studies.records import Record
-from lsfa_book.studies.tables import TABLES, Row
+from lsfa_book.studies.tables import Row, rows_of
 from lsfa_lite.config import Config, to_json
 from lsfa_lite.data.mvtec3d import MVTec3D
 
@@ -116,11 +116,8 @@ def plan(
 
     So a stopped study has whole rows, and two workers seldom make the same data set at once.
     """
-    unknown = [name for name in tables if name not in TABLES]
-    if unknown:
-        raise ValueError(f"no table {', '.join(unknown)}; there are {', '.join(TABLES)}")
     for table in tables:
-        for row in TABLES[table]:
+        for row in rows_of(table):
             for category, seed in product(categories, seeds):
                 yield run_of(row, category, seed, preset, parts)
 

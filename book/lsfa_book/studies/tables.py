@@ -325,4 +325,11 @@ STUDY: dict[str, tuple[Row, ...]] = {
     ),
 }
 ON_MINI3D = tuple(name for name in TABLES if name != "eyecandies")
-TABLES |= STUDY
+
+
+def rows_of(table: str) -> tuple[Row, ...]:
+    """Of a table of the paper, or of chapter 13's study; ValueError for a name that neither has."""
+    known = TABLES | STUDY
+    if table not in known:
+        raise ValueError(f"no table {table}; there are {', '.join(known)}")
+    return known[table]

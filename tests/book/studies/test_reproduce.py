@@ -17,7 +17,6 @@ from conftest import ROOT
 
 from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies import records as recorded
-from lsfa_book.studies import reproduce as module
 from lsfa_book.studies.engines import in_processes, on_ray
 from lsfa_book.studies.methods import CannotRun
 from lsfa_book.studies.reproduce import Parts, few, plan, reproduce, run_of
@@ -87,7 +86,7 @@ def test_a_lost_record_alone_is_made_again_and_says_the_same(parts: Parts, recor
 
 def test_a_failed_run_is_recorded_and_tried_again(parts: Parts, tmp_path: Path, monkeypatch):
     rows = (Row("no adaptation", {"adaptation__steps": 0}), Row("one part", shots=1))
-    monkeypatch.setitem(module.TABLES, "odd", rows)
+    monkeypatch.setitem(TABLES, "odd", rows)
     records = tmp_path / "odd"
     for expected in (2, 1):  # the good one is kept, the failed one tried again
         done = do(["odd"], parts, records)
@@ -149,7 +148,7 @@ def test_command_does_not_overwrite(tmp_path: Path, capsys):
 
 
 def test_a_row_that_cannot_run_here_is_skipped_and_said(parts: Parts, tmp_path: Path, monkeypatch):
-    monkeypatch.setitem(module.TABLES, "odd", (Row("50 shots", shots=50), Row("x", method="nail")))
+    monkeypatch.setitem(TABLES, "odd", (Row("50 shots", shots=50), Row("x", method="nail")))
     few_parts, unknown = do(["odd"], parts, tmp_path)
     assert few_parts["skipped"] == "50 shots of 4 training parts"
     assert "error" not in few_parts
