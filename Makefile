@@ -22,7 +22,7 @@ lint: install
 	$(BIN)/mypy
 
 units: install
-	$(BIN)/pytest tests --ignore=tests/book/test_pages.py -n 2
+	$(BIN)/pytest tests --ignore=tests/book/test_pages.py -n 2 --dist loadfile
 
 # As on Colab: the wheel alone, in an empty folder; no file of this repository is in reach.
 notebooks: install

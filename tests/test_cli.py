@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import json
 import subprocess
@@ -109,9 +110,8 @@ def test_evaluate_prints_a_table_and_json(cleaned, model, capsys):
     assert all(0 <= value <= 1 for value in table["all"].values())
 
 
-def test_doctor_names_the_table_that_is_still_there(cleaned, tmp_path, capsys):
-    mini3d.write(tmp_path / "raw", SMALL, ["ring"])
-    main(["doctor", str(tmp_path / "raw")])
+def test_doctor_names_the_table_that_is_still_there(cleaned, capsys):
+    main(["doctor", str(cleaned.parent / "raw")])
     assert "lsfa-lite clean SRC OUT" in capsys.readouterr().out
     assert main(["doctor", str(cleaned)]) == 0
     assert "lsfa-lite clean SRC OUT" not in capsys.readouterr().out
@@ -146,7 +146,8 @@ def test_an_existing_model_is_not_overwritten(cleaned, model, capsys):
 
 @pytest.mark.slow
 def test_demo_prints_what_it_promises(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lsfa_book.mini3d.Mini3DConfig", lambda seed=0: SMALL)
+    few = dataclasses.replace(SMALL, train=2, validation=2, test_good=1)
+    monkeypatch.setattr("lsfa_book.mini3d.Mini3DConfig", lambda seed=0: few)
     out = tmp_path / "figures.json"
     assert main(["demo", "--categories", "ring", "handle", "--json", str(out), *QUICK]) == 0
     text = capsys.readouterr().out

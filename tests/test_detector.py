@@ -306,7 +306,7 @@ def test_the_papers_sizes_run_end_to_end(rings, tmp_path):
         adaptation__batch_size=2,
         scoring__coreset=0.01,
     )
-    detector = LSFADetector(config).fit(rings["train"][:2], rings["validation"][:2])
+    detector = LSFADetector(config).fit(rings["train"][:2])
     assert detector.adaptation.widths == {"rgb": 768, "3d": 1152}
     scored = detector.score(rings["test"][2:])[0]
     assert scored.anomaly_map.shape == rings["test"][2].shape

@@ -122,7 +122,12 @@ def test_a_stack_is_its_rows_in_what_they_share(extractor, rings):
         one = stacked.sample(index)
         assert torch.equal(one.features["3d"], row.features["3d"])
         assert torch.equal(one.foreground, row.foreground)
-    assert list(extractor.stack(parts[:2], ["rgb"]).features) == ["rgb"]
+
+
+def test_what_is_not_asked_for_is_not_described(rings, monkeypatch):
+    extractor = FeatureExtractor(dataclasses.replace(QUICK.features, cache=False))
+    monkeypatch.setattr(extractor, "_describe_cloud", None)  # would fail if it were called
+    assert list(extractor.stack(rings["test"][:1], ["rgb"]).features) == ["rgb"]
 
 
 def test_a_speck_is_not_a_part(extractor):
