@@ -44,6 +44,7 @@ BOOK = [
     "chapters: checking",
     "tables",
     "reproduce",
+    "bench",
     "commands",
 ]
 HOUSES = {"lsfa_lite": (ROOT / "lsfa_lite", METHOD), "lsfa_book": (ROOT / "book/lsfa_book", BOOK)}
