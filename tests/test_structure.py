@@ -189,11 +189,11 @@ def test_every_notebook_has_its_module_and_every_module_its_notebook():
 
 
 def test_tests_lie_in_the_room_that_they_test():
-    """tests/<room>/ for a room of the method, tests/book/ for the book."""
+    """tests/<room>/ for a room of the method, tests/book/ for the book, tests/cuda/ for a GPU."""
     rooms = {re.findall(r"\w+", entry)[0] for entry in METHOD}
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("test_*.py")}
     beside = {name for name in folders if not name.endswith(".py")} - rooms
-    assert beside == {"book", "data_scripts"}
+    assert beside == {"book", "cuda", "data_scripts"}
 
 
 @pytest.mark.parametrize("house", HOUSES)
