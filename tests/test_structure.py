@@ -171,7 +171,7 @@ def test_every_make_command_that_is_named_exists():
     named = {
         (path.name, target)
         for path in [*readers, *workflows]
-        for target in re.findall(r"(?:run: |`|^    )make ([a-z]+)", path.read_text(), re.MULTILINE)
+        for target in re.findall(r"(?:run: |`|^    )make ([a-z-]+)", path.read_text(), re.MULTILINE)
     }
     assert {"README.md", "CONTRIBUTING.md"} < {name for name, _ in named}
     assert [pair for pair in named if pair[1] not in targets] == []
