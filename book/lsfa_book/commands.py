@@ -1,4 +1,4 @@
-"""The book's sub-commands of `lsfa-lite`: its data set, the whole way on it, the paper's tables.
+"""The book's sub-commands of `lsfa-lite`: data set, the whole way, the paper's tables, times.
 
 Imports are inside, so that `lsfa-lite --help` does not wait for torch.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,12 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     add_config(again)
     again.set_defaults(run=reproduce)
 
+    times = sub.add_parser("bench", help="time every stage, beside what others need for it")
+    times.add_argument("--device", default="cpu")
+    times.add_argument("--json", type=Path, default=None, help="write the measurements here")
+    times.add_argument("--quick", action="store_true", help="smaller sizes, within four minutes")
+    times.set_defaults(run=bench)
+
 
 def data(arguments: argparse.Namespace) -> None:
     from lsfa_book import mini3d
@@ -101,3 +108,13 @@ def reproduce(arguments: argparse.Namespace) -> int:
     from lsfa_lite.commands import config_of
 
     return reproduce(arguments, config_of(arguments))
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    from lsfa_book.bench.report import bench, bench_table, failed
+
+    report = bench(arguments.device, arguments.quick, arguments.json)
+    print(bench_table(report))
+    for line in failed(report):
+        print(f"lsfa-lite: {line}", file=sys.stderr)
+    return 1 if failed(report) else 0
