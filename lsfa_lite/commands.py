@@ -55,8 +55,8 @@ def fit(arguments: argparse.Namespace) -> None:
     if arguments.out.exists():
         raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
     config, background = config_of(arguments), background_of(arguments.root)
-    data = MVTec3D(arguments.root, arguments.category)
     detector = LSFADetector(config, arguments.device, background=background)
+    data = MVTec3D(arguments.root, arguments.category)
     detector.fit(data.train, data.validation, progress=True)
     detector.save(arguments.out)
     what = f"{len(data.train)} samples with {' + '.join(detector.modalities)}"

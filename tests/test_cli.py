@@ -65,7 +65,7 @@ def test_set_takes_numbers_words_and_lists():
 class Asked:
     """Stands for the detector, and says what for it was asked."""
 
-    def __init__(self, config, device):
+    def __init__(self, config, device, background=None):
         raise ValueError(f"asked for {device}")
 
     @classmethod
@@ -124,7 +124,7 @@ def test_doctor_names_the_table_that_is_still_there(cleaned, capsys):
         (["score", "nowhere", ".", "--out", "o"], "detector.json: missing"),
         (["evaluate", "nowhere", ".", "ring"], "detector.json: missing"),
         (["clean", "nowhere", "out"], "nowhere"),
-        (["clean", ".", "../out"], ".: no category; expected folders with train/good"),
+        (["clean", ".", "../out"], ".: holds no category; expected folders with train/good"),
         (["data", "eyecandies", ".", "out"], ".: no category; expected CandyCane/train/data"),
         (["data", "mini3d", "out", "--categories", "teapot"], "teapot"),
         (["fit", ".", "ring", "--out", "m", "--set", "adaptation.magic=1"], "magic"),
