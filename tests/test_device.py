@@ -13,10 +13,10 @@ from lsfa_lite import PAPER, LSFADetector
 from lsfa_lite.config import Config
 
 STEPS = 30
-AT_MOST = {  # extract: 4 parts; adapt: 30 steps, and the way there; score: 3 parts, 2 modalities
-    "extract": {"waits": 24, "there": 16, "back": 8},
+AT_MOST = {  # extract: 4 parts at once; adapt: 30 steps, and the way there; score: 3 parts at once
+    "extract": {"waits": 6, "there": 9, "back": 2},
     "adapt": {"waits": 35, "there": 25 + 4 * STEPS, "back": 3},  # three of the steps settle
-    "score": {"waits": 31 * 3, "there": 15 * 3, "back": 6 * 3},
+    "score": {"waits": 8, "there": 15, "back": 5},
 }
 
 
