@@ -11,15 +11,23 @@ from typing import overload
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from lsfa_lite import model_folder
 from lsfa_lite.adaptation.train import Adaptation, train
 from lsfa_lite.config import LITE, BackgroundConfig, Config, Modality, from_json, to_json
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.features.extract import Extractor, FeatureExtractor, PatchFeatures, PatchStack
+from lsfa_lite.features.extract import (
+    AT_ONCE,
+    Extractor,
+    FeatureExtractor,
+    PatchFeatures,
+    PatchStack,
+    chunks,
+)
 from lsfa_lite.scoring.calibration import Calibration, calibrate
-from lsfa_lite.scoring.maps import map_of_scan
+from lsfa_lite.scoring.maps import maps_of_scans
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
 
 NOT_FITTED = "this detector has seen no training data: call fit() or load() first"
@@ -162,7 +170,8 @@ class LSFADetector:
         """Scales and thresholds from scores of good samples that the banks do not know."""
         judged = parts if held_out is None else held_out
         if held_out is not None:
-            rows = [self.score_features(held_out.sample(i)) for i in range(len(held_out))]
+            parts_of = (held_out.sample(i) for i in range(len(held_out)))
+            rows = [row for some in chunks(parts_of, self._at_once) for row in self._scores(some)]
             scores = {m: [row[m] for row in rows] for m in self.modalities}
         else:
             adapted, on_part = self.adapted(parts), parts.foreground.to(self.device)
@@ -213,8 +222,9 @@ class LSFADetector:
         """
         wanted = self._check_wanted(modalities)
         if isinstance(samples, Sample):
-            return self._score(samples, wanted)
-        return [self._score(s, wanted) for s in tqdm(samples, "scores", disable=not progress)]
+            return self._score([samples], wanted)[0]
+        shown = tqdm(samples, "scores", disable=not progress)
+        return [one for some in chunks(shown, self._at_once) for one in self._score(some, wanted)]
 
     def predict(self, samples: Sequence[Sample]) -> np.ndarray:
         """(B,) int: 1 for an anomalous sample, 0 for a good one, as `Sample.label` counts."""
@@ -222,20 +232,45 @@ class LSFADetector:
 
     def score_features(self, row: PatchFeatures) -> dict[Modality, PatchScores]:
         """One sample's features (N, D) -> distances of its patches and its score, per modality."""
-        adaptation, on_part = self._fitted(), row.foreground.to(self.device)
-        scores: dict[Modality, PatchScores] = {}
-        for modality, raw in row.features.items():
-            (adapted,) = adaptation.adapt(modality, raw[None], row.foreground[None])  # N D
-            scores[modality] = self.banks[modality].score(adapted.to(self.device), on_part)
+        return self._scores([row])[0]
+
+    @property
+    def _at_once(self) -> int:
+        """Samples in one batch; on the CPU a batch is no faster, and may change the last bit."""
+        return 1 if self.device.type == "cpu" else AT_ONCE
+
+    def _scores(self, rows: Sequence[PatchFeatures]) -> list[dict[Modality, PatchScores]]:
+        adaptation = self._fitted()
+        scores: list[dict[Modality, PatchScores]] = [{} for _ in rows]
+        for modality in dict.fromkeys(m for row in rows for m in row.features):
+            there = [i for i, row in enumerate(rows) if modality in row.features]
+            raw = torch.stack([rows[i].features[modality] for i in there])  # B N D
+            on_part = torch.stack([rows[i].foreground for i in there])  # B N
+            raw = raw.to(self.device, non_blocking=True)
+            adapted = adaptation.adapt(modality, raw, on_part, chunk=len(raw))
+            found = self.banks[modality].score_all(adapted, on_part)
+            for i, result in zip(there, found, strict=True):
+                scores[i][modality] = result
         return scores
 
-    def _score(self, sample: Sample, wanted: tuple[Modality, ...]) -> Scored:
-        calibration, sigma = self._calibrated(), self.config.scoring.blur
-        row = self.extractor(sample, wanted)
-        scores = self.score_features(row)
+    def _score(self, samples: Sequence[Sample], wanted: tuple[Modality, ...]) -> list[Scored]:
+        rows = self.extractor.rows(samples, wanted)
+        scores, sigma = self._scores(rows), self.config.scoring.blur
+        pairs = [(i, m) for i, found in enumerate(scores) for m in found]
+        maps: list[dict[Modality, Tensor]] = [{} for _ in rows]
+        for some in chunks(pairs, self._at_once if self._at_once == 1 else len(pairs)):
+            distances = [scores[i][m].distances for i, m in some]
+            each = [rows[i] for i, _ in some], [samples[i] for i, _ in some]
+            for (i, m), values in zip(some, maps_of_scans(distances, *each, sigma), strict=True):
+                maps[i][m] = values
+        return [self._verdict(*each) for each in zip(samples, scores, maps, strict=True)]
+
+    def _verdict(
+        self, sample: Sample, scores: dict[Modality, PatchScores], maps: dict[Modality, Tensor]
+    ) -> Scored:
+        calibration = self._calibrated()
         there, fusion = "+".join(scores), calibration.fusion
         images = {m: result.image_score for m, result in scores.items()}
-        maps = {m: map_of_scan(r.distances, row, sample, sigma) for m, r in scores.items()}
         image_score = float(fusion.fuse_images(images))
         threshold = calibration.thresholds[there].value
         return Scored(

@@ -28,7 +28,9 @@ def draw(
     seed: int,
     device: str | torch.device,
 ) -> Batch:
-    """Batch number `step` of a training that shuffles its samples anew each epoch.
+    """Batch number `step` of a training that shuffles its samples anew each epoch, on `device`.
+
+    foreground lies on the host: what depends on its values is known without asking the GPU.
 
     No sample is twice in a batch (Eq. 3 would call it its own negative); the last samples of an
     epoch that do not fill a batch are left to the next epoch.
@@ -39,11 +41,22 @@ def draw(
     order = np.random.default_rng([seed, epoch]).permutation(samples)
     chosen = torch.from_numpy(order[number * size : (number + 1) * size])  # (B,)
     mask = foreground[chosen]
+
+    def take(values: Tensor) -> Tensor:
+        rows = values[chosen.to(values.device, non_blocking=True)]  # (B, N, D)
+        return rows.to(device, torch.float32, non_blocking=True)
+
     return Batch(
-        {name: values[chosen].to(device, torch.float32) for name, values in features.items()},
-        mask.to(device),
-        mask.flatten().nonzero()[:, 0].to(device),
+        {name: take(values) for name, values in features.items()},
+        mask.to(device, non_blocking=True),
+        mask.flatten().nonzero()[:, 0].to(device, non_blocking=True),
     )
+
+
+def held(features: Features, device: str | torch.device, limit: int = 4 << 30) -> Features:
+    """On the device once and for all where they take at most `limit` bytes there; else unmoved."""
+    fits = sum(values.nbytes for values in features.values()) <= limit
+    return {name: values.to(device) if fits else values for name, values in features.items()}
 
 
 def pack(features: Features, foreground: Tensor) -> tuple[Features, Tensor]:

@@ -13,7 +13,7 @@ from torch.optim import AdamW
 from tqdm.auto import tqdm, trange
 
 from lsfa_lite.adaptation.batches import Batch, check, draw
-from lsfa_lite.adaptation.diagnostics import warn_of_collapse
+from lsfa_lite.adaptation.diagnostics import settle
 from lsfa_lite.adaptation.train import Adaptation, iterate, start
 from lsfa_lite.adaptation.trainable import (
     WHAT,
@@ -159,8 +159,7 @@ def train_networks(
         parts = draw(numbers, every, step, config.batch_size, seed, "cpu")
         (drawn,) = parts.features.values()  # B 1
         batch = see(networks, [views[int(number)] for number in drawn], settings.recompute)
-        adaptation.history.append(iterate(adaptation, optimiser, batch, step, seed))
-        warn_of_collapse(adaptation.history)
+        settle(adaptation.history, [iterate(adaptation, optimiser, batch, step, seed)])
         for model in pruned:
             if adaptation.history[-1]["gradient_norm"] > 0:  # one modality's first step has no loss
                 model.update_and_allocate(step + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -75,27 +76,29 @@ class MemoryBank(nn.Module):
             raise ValueError(
                 f"x is {tuple(x.shape)}, expected (n, {self.storage.shape[1]}) as the bank is wide"
             )
-        slots, kept = self._fifo(len(x)) if self.policy == "fifo" else self._reservoir(len(x))
-        slots, kept = slots.to(x.device), kept.to(x.device)
-        self.storage[slots] = x.detach()[kept].to(self.storage.dtype)
-        self.stamps[slots] = self.calls
+        for slots, kept in self._fifo(len(x)) if self.policy == "fifo" else self._reservoir(x):
+            self.storage[slots] = x.detach()[kept].to(self.storage.dtype)
+            self.stamps[slots] = self.calls
         self.seen += len(x)
         self.calls += 1
 
-    def _fifo(self, n: int) -> tuple[Tensor, Tensor]:
-        kept = torch.arange(max(0, n - self.capacity), n)
-        slots = (self.pointer + torch.arange(len(kept))) % self.capacity
-        self.pointer = (self.pointer + len(kept)) % self.capacity
-        return slots, kept
+    def _fifo(self, n: int) -> Iterator[tuple[slice, slice]]:
+        """Up to the end of the storage, then from its beginning: slots, and rows that go there."""
+        row = max(0, n - self.capacity)
+        while row < n:
+            count = min(n - row, self.capacity - self.pointer)
+            yield slice(self.pointer, self.pointer + count), slice(row, row + count)
+            row, self.pointer = row + count, (self.pointer + count) % self.capacity
 
-    def _reservoir(self, n: int) -> tuple[Tensor, Tensor]:
-        order = np.arange(self.seen, self.seen + n)  # row number since the beginning
+    def _reservoir(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        order = np.arange(self.seen, self.seen + len(x))  # row number since the beginning
         draw = np.random.default_rng([self.seed, self.calls]).integers(0, order + 1)
         slot_of = np.where(order < self.capacity, order, draw)
         # a slot that is drawn twice keeps the later row
         winner = {int(slot): row for row, slot in enumerate(slot_of) if slot < self.capacity}
-        slots = torch.tensor(list(winner.keys()), dtype=torch.long)
-        return slots, torch.tensor(list(winner.values()), dtype=torch.long)
+        pairs = torch.tensor([*winner.keys(), *winner.values()], dtype=torch.long)
+        slots, kept = pairs.to(x.device, non_blocking=True).view(2, -1)
+        yield slots, kept
 
     def get_extra_state(self) -> Tensor:
         return torch.tensor([self.seen, self.calls, self.pointer])

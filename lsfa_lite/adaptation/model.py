@@ -72,8 +72,9 @@ class Adaptation(nn.Module):
         out = torch.empty(features.shape, dtype=mean.dtype, device=features.device)
         for start in range(0, len(features), chunk):
             part = slice(start, start + chunk)
-            mask = None if foreground is None else foreground[part].to(mean.device)
-            out[part] = self(modality, features[part].to(mean), mask).to(out.device)
+            x = features[part].to(mean, non_blocking=True)
+            mask = None if foreground is None else foreground[part].to(x.device, non_blocking=True)
+            out[part] = self(modality, x, mask).to(out.device)
         return out
 
     def drop_training_state(self) -> Adaptation:

@@ -51,11 +51,10 @@ def _plus_plus(features: Tensor, foreground: Tensor, k: int, seed: int) -> Tenso
     The draw is an exponential race (the largest weight / noise wins), the noise comes from the CPU:
     the same patches on every device.
     """
-    rng = np.random.default_rng(seed)
     weight = torch.ones_like(features[..., 0])  # (B, N)
+    draw = torch.tensor(np.random.default_rng(seed).exponential(size=(k, *weight.shape)))
     chosen: list[Tensor] = []
-    for _ in range(k):
-        noise = torch.tensor(rng.exponential(size=weight.shape)).to(weight)  # (B, N)
+    for noise in draw.to(weight, non_blocking=True):  # (B, N)
         race = (weight / noise.clamp(min=1e-20)).masked_fill(~foreground, -1.0)
         winner = race.argmax(1)[:, None, None].expand(-1, 1, features.shape[2])  # (B, 1, D)
         chosen.append(features.gather(1, winner))

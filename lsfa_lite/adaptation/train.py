@@ -13,8 +13,8 @@ from tqdm.auto import trange
 
 from lsfa_lite.adaptation import checkpoint as checkpoints
 from lsfa_lite.adaptation import losses
-from lsfa_lite.adaptation.batches import Batch, Features, check, draw, pack
-from lsfa_lite.adaptation.diagnostics import effective_rank, variance, warn_of_collapse
+from lsfa_lite.adaptation.batches import Batch, Features, check, draw, held, pack
+from lsfa_lite.adaptation.diagnostics import Record, effective_rank, settle, variance
 from lsfa_lite.adaptation.memory import MemoryBank
 from lsfa_lite.adaptation.model import Adaptation
 from lsfa_lite.adaptation.prototypes import assign, cluster_means
@@ -22,6 +22,8 @@ from lsfa_lite.adaptation.whitening import InputTransform
 from lsfa_lite.config import AdaptationConfig
 
 __all__ = ["Adaptation", "train"]
+
+SETTLE = 25  # steps for which an accelerator is left alone
 
 
 def train(
@@ -38,10 +40,14 @@ def train(
 ) -> Adaptation:
     """Algorithm 1: features {"rgb": (B, N, D), "3d": (B, N, D')}, foreground (B, N) bool.
 
-    One modality alone is trained without the consistency losses. The features stay where they are,
-    batches move to `device`. callback(step, adaptation) is called after each step (1, 2, ...).
+    One modality alone is trained without the consistency losses. Features that fit move to `device`
+    once, others batch by batch. callback(step, adaptation) is called after each step (1, 2, ...).
     With `checkpoint` (a file) an interrupted training goes on where it was, to the same result.
     Raises ValueError for features that do not fit, or a loss that is not finite.
+
+    An accelerator is not waited for in each step but every `SETTLE` steps: then the history grows,
+    and what is not finite or collapses is told. The effective rank, which costs it more than the
+    step, is taken at those steps and stands until the next. A callback makes every step settle.
     """
     check(features, foreground)
     adaptation = start(features, foreground, config, seed).to(device)
@@ -52,12 +58,17 @@ def train(
     if checkpoint is not None:
         adaptation.history = checkpoints.resume(checkpoint, run, adaptation, optimiser)
     features, foreground = pack(features, foreground)
-    done, steps = len(adaptation.history), config.steps
+    features, foreground = held(features, device), foreground.cpu()
+    done, steps, pending = len(adaptation.history), config.steps, []
+    every = 1 if torch.device(device).type == "cpu" or callback is not None else SETTLE
     for step in trange(done, steps, initial=done, total=steps, desc="adapt", disable=not progress):
+        save = checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps)
+        rest = save or step == done or (step + 1) % every == 0 or step + 1 == steps
         batch = draw(features, foreground, step, config.batch_size, seed, device)
-        adaptation.history.append(iterate(adaptation, optimiser, batch, step, seed))
-        warn_of_collapse(adaptation.history)
-        if checkpoint is not None and ((step + 1) % checkpoint_every == 0 or step + 1 == steps):
+        pending.append(iterate(adaptation, optimiser, batch, step, seed, rank=rest))
+        if rest:
+            settle(adaptation.history, pending)
+        if checkpoint is not None and save:
             checkpoints.save(checkpoint, run, adaptation, optimiser, adaptation.history)
         if callback is not None:
             callback(step + 1, adaptation)
@@ -78,8 +89,14 @@ def start(
 
 
 def iterate(
-    adaptation: Adaptation, optimiser: Optimizer, batch: Batch, step: int, seed: int
-) -> dict[str, float]:
+    adaptation: Adaptation,
+    optimiser: Optimizer,
+    batch: Batch,
+    step: int,
+    seed: int,
+    *,
+    rank: bool = True,
+) -> Record:
     """One pass through the loop of Algorithm 1; returns the record of this step.
 
     Implements: alg-1
@@ -92,11 +109,12 @@ def iterate(
         adapted, batch.foreground, adaptation.config.prototypes, seed + step
     )
     terms = loss_terms(adaptation, adapted, globals_, batch)
-    record = {"step": step + 1.0} | descend(adaptation, optimiser, terms, step)
+    record: Record = {"step": step + 1.0}
+    record |= descend(adaptation, optimiser, terms, step)
     for name in adapted:
         adaptation.local_bank(name).enqueue(adapted[name].flatten(0, 1)[batch.rows])
         adaptation.global_bank(name).enqueue(globals_[name].flatten(0, 1))
-    return record | diagnose(adaptation, adapted, batch)
+    return record | diagnose(adaptation, adapted, batch, rank)
 
 
 def shared_prototypes(adapted: Features, foreground: Tensor, k: int, seed: int) -> Features:
@@ -154,25 +172,23 @@ def objective(terms: dict[str, Tensor], config: AdaptationConfig) -> Tensor:
 
 def descend(
     adaptation: Adaptation, optimiser: Optimizer, terms: dict[str, Tensor], step: int
-) -> dict[str, float]:
-    """One AdamW step on Eq. 9 and what is recorded of it. No term (all banks empty): no step."""
-    config, norm = adaptation.config, 0.0
-    record = {name: value.item() for name, value in terms.items()}
-    bad = [f"{name} is {value}" for name, value in record.items() if not math.isfinite(value)]
-    if bad:
-        cure = "lower lr, or set clip, cosine or reduction='mean'"
-        raise ValueError(f"step {step + 1}: the loss {' and '.join(bad)}; {cure}")
+) -> Record:
+    """One AdamW step on Eq. 9 and what is recorded of it. No term (all banks empty): no step.
+
+    Numbers stay on the device: to look at one here would wait for it. `settle` asks whether they
+    are finite.
+    """
+    config, norm = adaptation.config, torch.zeros(())
     total, lr = objective(terms, config), learning_rate(step, config)
     if total.requires_grad:
         optimiser.param_groups[0]["lr"] = lr
         optimiser.zero_grad()
         total.backward()
         limit = config.clip if config.clip > 0 else math.inf
-        norm = torch.nn.utils.clip_grad_norm_(adaptation.parameters(), limit).item()
-        if not math.isfinite(norm):
-            raise ValueError(f"step {step + 1}: the gradient's norm is {norm}; losses: {record}")
+        norm = torch.nn.utils.clip_grad_norm_(adaptation.parameters(), limit)
         optimiser.step()
-    return record | {"total": total.item(), "lr": lr, "gradient_norm": norm}
+    record: Record = {k: value.detach() for k, value in (terms | {"total": total}).items()}
+    return record | {"lr": lr, "gradient_norm": norm}
 
 
 def learning_rate(step: int, config: AdaptationConfig) -> float:
@@ -184,13 +200,14 @@ def learning_rate(step: int, config: AdaptationConfig) -> float:
 
 
 @torch.no_grad()
-def diagnose(adaptation: Adaptation, adapted: Features, batch: Batch) -> dict[str, float]:
+def diagnose(adaptation: Adaptation, adapted: Features, batch: Batch, rank: bool) -> Record:
     """Spread and rank of the batch's adapted foreground, and how full the banks are."""
-    record: dict[str, float] = {}
+    record: Record = {}
     for name, values in adapted.items():
         rows = values.detach().flatten(0, 1)[batch.rows]  # (Q, D)
-        record[f"variance/{name}"] = variance(rows).item()
-        record[f"effective_rank/{name}"] = effective_rank(rows).item()
+        record[f"variance/{name}"] = variance(rows)
+        if rank:
+            record[f"effective_rank/{name}"] = effective_rank(rows)
         record[f"local_fill/{name}"] = adaptation.local_bank(name).fill
         record[f"global_fill/{name}"] = adaptation.global_bank(name).fill
     return record

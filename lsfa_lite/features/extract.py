@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +29,16 @@ from lsfa_lite.features.projection import (
     patch_area,
     patch_index,
 )
+
+Item = TypeVar("Item")
+AT_ONCE = 8  # samples that an accelerator sees together
+
+
+def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """`size` at a time; taken from `items` when they are needed."""
+    rest = iter(items)
+    while some := list(itertools.islice(rest, size)):
+        yield some
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,10 @@ class Extractor(Protocol):
     def fingerprint(self, modality: Modality) -> str: ...
 
     def __call__(self, sample: Sample, modalities: Sequence[Modality]) -> PatchFeatures: ...
+
+    def rows(
+        self, samples: Sequence[Sample], modalities: Sequence[Modality]
+    ) -> list[PatchFeatures]: ...
 
     def stack(
         self, samples: Sequence[Sample], modalities: Sequence[Modality], progress: bool = False
@@ -155,8 +171,42 @@ class FeatureExtractor:
         self, sample: Sample, modalities: Sequence[Modality] = ("rgb", "3d")
     ) -> PatchFeatures:
         """Sample -> features of the modalities it has. ValueError if no patch is on a part."""
+        return self._together([sample], modalities)[0]
+
+    def rows(
+        self, samples: Sequence[Sample], modalities: Sequence[Modality] = ("rgb", "3d")
+    ) -> list[PatchFeatures]:
+        """The same of several samples. On an accelerator the networks see all of them at once."""
+        # one at a time on the CPU, to the last bit, and in a subclass that says it in its own way
+        if self.device.type == "cpu" or type(self).__call__ is not FeatureExtractor.__call__:
+            return [self(sample, modalities) for sample in samples]
+        return self._together(samples, modalities)
+
+    def _together(
+        self, samples: Sequence[Sample], modalities: Sequence[Modality]
+    ) -> list[PatchFeatures]:
+        scans = [square_pixels(sample, self.config.image_size) for sample in samples]
+        seen = [self._part(sample, *scan) for sample, scan in zip(samples, scans, strict=True)]
+        features: list[dict[Modality, Tensor]] = [{} for _ in samples]
+        for modality in modalities:
+            arrays = [scan[0 if modality == "rgb" else 1] for scan in scans]
+            there = {i: array for i, array in enumerate(arrays) if array is not None}
+            paths = [samples[i].path for i in there]
+            found = self._describe(modality, list(there.values()), paths)
+            for i, values in zip(there, found, strict=True):
+                features[i][modality] = values
+        for sample, described in zip(samples, features, strict=True):
+            if not described:
+                raise ValueError(
+                    f"{sample.path}: has none of the modalities {', '.join(modalities)}"
+                )
+        return [PatchFeatures(f, *part) for f, part in zip(features, seen, strict=True)]
+
+    def _part(
+        self, sample: Sample, colour: np.ndarray | None, xyz: np.ndarray | None
+    ) -> tuple[Tensor, Tensor]:
+        """foreground (N,) and pixels (H, W) of a scan."""
         config = self.config
-        colour, xyz = square_pixels(sample, config.image_size)
         pixels = torch.from_numpy(Sample(colour, xyz, path=sample.path).foreground)  # H W
         share = patch_share(pixels, config.grid)
         on_part = share > 0 if config.min_foreground == 0 else share >= config.min_foreground
@@ -165,14 +215,7 @@ class FeatureExtractor:
                 f"{sample.path}: no patch is covered by the part to at least "
                 f"{config.min_foreground:.0%}; was the part itself removed as background?"
             )
-        features: dict[Modality, Tensor] = {}
-        for modality in modalities:
-            array = colour if modality == "rgb" else xyz
-            if array is not None:
-                features[modality] = self._describe(modality, array, sample.path)
-        if not features:
-            raise ValueError(f"{sample.path}: has none of the modalities {', '.join(modalities)}")
-        return PatchFeatures(features, on_part, pixels)
+        return on_part, pixels
 
     def stack(
         self,
@@ -181,18 +224,31 @@ class FeatureExtractor:
         progress: bool = False,
     ) -> PatchStack:
         """Several samples, stacked on the CPU: (B, N, D) per modality that all of them have."""
+        shown = tqdm(samples, "features", disable=not progress)
+        at_once = 1 if self.device.type == "cpu" else AT_ONCE
         return PatchStack.of(
-            [self(s, modalities) for s in tqdm(samples, "features", disable=not progress)]
+            [row for some in chunks(shown, at_once) for row in self.rows(some, modalities)]
         )
 
-    def _describe(self, modality: Modality, array: np.ndarray, path: str) -> Tensor:
-        describe = self._describe_image if modality == "rgb" else self._describe_cloud
+    def _describe(
+        self, modality: Modality, arrays: Sequence[np.ndarray], paths: Sequence[str]
+    ) -> list[Tensor]:
+        """(N, D) on the CPU each, from the cache or made: then all at once."""
+        describe = self._describe_images if modality == "rgb" else self._describe_clouds
+        made = functools.cache(lambda: describe(arrays, paths).cpu())
         if not self.config.cache:
-            return describe(array, path).cpu()
+            return list(made()) if arrays else []
+        keys = [self._key(modality, array) for array in arrays]
+        return [
+            cached(key, lambda i=i: {"features": made()[i]})["features"]  # type: ignore[misc]
+            for i, key in enumerate(keys)
+        ]
+
+    def _key(self, modality: Modality, array: np.ndarray) -> str:
         part = self.config.image if modality == "rgb" else self.config.points
         drawn = modality == "3d" and self.config.points.backbone == "point_mae"
         drawn = drawn and thins(valid_pixels(array).sum(), self.config.points.max_points)
-        key = content_key(
+        return content_key(
             array,
             to_json(
                 dataclasses.replace(part, weights="")
@@ -201,26 +257,31 @@ class FeatureExtractor:
             f"{self.config.image_size} {self.config.grid} {self.device.type} {FORMAT}"
             + (f" seed {self.seed}" if drawn and self.seed else ""),
         )
-        return cached(key, lambda: {"features": describe(array, path)})["features"]
 
     @torch.no_grad()
-    def _describe_image(self, colour: np.ndarray, path: str) -> Tensor:
-        batch = rearrange(torch.from_numpy(colour), "h w c -> 1 c h w").to(self.device)
+    def _describe_images(self, colours: Sequence[np.ndarray], paths: Sequence[str]) -> Tensor:
+        pictures = torch.stack([torch.from_numpy(colour) for colour in colours])  # B H W 3
+        batch = rearrange(pictures, "b h w c -> b c h w").to(self.device, non_blocking=True)
         network = self.network("rgb")
         assert network is not None
-        return network(batch)[0]  # N D
+        return network(batch)  # B N D
 
     @torch.no_grad()
+    def _describe_clouds(self, clouds: Sequence[np.ndarray], paths: Sequence[str]) -> Tensor:
+        pairs = zip(clouds, paths, strict=True)
+        return torch.stack([self._describe_cloud(xyz, path) for xyz, path in pairs])  # B N D
+
     def _describe_cloud(self, xyz: np.ndarray, path: str) -> Tensor:
         config = self.config.points
         seen = valid_pixels(xyz)
-        points = torch.from_numpy(xyz[seen]).to(self.device)  # P 3
-        pixels = torch.from_numpy(np.flatnonzero(seen)).to(self.device)  # P
+        pixels = torch.from_numpy(np.flatnonzero(seen))  # P
         try:
             if config.backbone == "fpfh":  # describes points, not groups: nothing to interpolate
                 described = fpfh(xyz[seen], config.fpfh_radius, config.fpfh_neighbours)
-                values = torch.from_numpy(described).to(self.device)  # P D
+                values = torch.from_numpy(described)  # P D; Open3D works on the host
             else:
+                points = torch.from_numpy(xyz[seen]).to(self.device, non_blocking=True)  # P 3
+                pixels = pixels.to(self.device, non_blocking=True)
                 network = self.network("3d")
                 assert isinstance(network, PointMAE)
                 centres, features = describe_points(network, points, config, self.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -25,26 +26,26 @@ def anomaly_map(
 
     distances (N,) and foreground (N,) bool on a square grid, row by row; sigma in pixels of the
     map; pixels (size, size) bool says where the part is, by default all pixels of foreground
-    patches. Up-sampling and blur are averages over neighbours: here over *foreground* neighbours
-    only (numerator and denominator go the same way, "normalised convolution"), so the zeros of
-    the background do not pull down a defect at the rim. A pixel of the part that no foreground
-    patch reaches stays 0. Everything is float: M3DM's blur goes through an 8-bit picture.
+    patches. Or B of each: B maps. Up-sampling and blur are averages over neighbours: here over
+    *foreground* neighbours only (numerator and denominator go the same way, "normalised
+    convolution"), so the zeros of the background do not pull down a defect at the rim. A pixel of
+    the part that no foreground patch reaches stays 0. Everything is float: M3DM's blur goes through
+    an 8-bit picture.
     """
-    grid = math.isqrt(len(distances))
-    if distances.shape != (grid * grid,) or foreground.shape != distances.shape:
+    grid = math.isqrt(distances.shape[-1])
+    if distances.shape[-1] != grid * grid or foreground.shape != distances.shape:
         raise ValueError(
             f"distances {tuple(distances.shape)} and foreground {tuple(foreground.shape)}: "
             "expected (N,) for both, N a square number"
         )
     seen = foreground.to(distances.dtype)
-    stacked = torch.stack([distances * seen, seen])  # (2, N)
-    stacked = rearrange(stacked, "c (h w) -> 1 c h w", h=grid)
+    stacked = torch.stack([distances * seen, seen], dim=-2)  # (..., 2, N)
+    stacked = rearrange(stacked, "... c (h w) -> (...) c h w", h=grid)
     if pixels is None:
-        pixels = (
-            F.interpolate(stacked[:, 1:], size=(size, size), mode="nearest")[0, 0] > 0
-        )  # (H, W)
-    smooth = gaussian_blur(resize(stacked, size), sigma)  # (1, 2, H, W)
-    total, share = smooth[0]  # (H, W) each
+        pixels = F.interpolate(stacked[:, 1:], size=(size, size), mode="nearest")[:, 0] > 0
+    smooth = gaussian_blur(resize(stacked, size), sigma)  # (B, 2, H, W)
+    total, share = smooth.view(*distances.shape[:-1], 2, size, size).unbind(-3)  # (..., H, W)
+    pixels = pixels.view(total.shape)
     reached = pixels & (share > 1e-6)
     return torch.where(reached, total / share.clamp(min=1e-6), torch.zeros_like(total))  # (H, W)
 
@@ -70,14 +71,28 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     return rearrange(flat, "(b c) 1 h w -> b c h w", b=len(images))
 
 
-@torch.no_grad()
 def map_of_scan(distances: Tensor, row: PatchFeatures, sample: Sample, sigma: float) -> Tensor:
     """Patch distances (N,) of a described scan -> (H, W) float32 on the CPU, 0 off the part."""
-    assert row.pixels is not None  # a scan that was just described has them
-    on, pixels = row.foreground.to(distances.device), row.pixels.to(distances.device)
-    square = anomaly_map(distances, on, len(pixels), sigma, pixels)
-    values = unsquare(square, sample.shape).float().cpu()
-    return values * torch.from_numpy(sample.foreground)
+    return maps_of_scans([distances], [row], [sample], sigma)[0]
+
+
+@torch.no_grad()
+def maps_of_scans(
+    distances: Sequence[Tensor],
+    rows: Sequence[PatchFeatures],
+    samples: Sequence[Sample],
+    sigma: float,
+) -> list[Tensor]:
+    """`map_of_scan` of several, which leave their device together."""
+    device = distances[0].device
+    pixels = torch.stack([r.pixels for r in rows if r.pixels is not None])  # B S S
+    on = torch.stack([r.foreground for r in rows]).to(device, non_blocking=True)  # B N
+    inside = pixels.to(device, non_blocking=True)
+    squares = anomaly_map(torch.stack([*distances]), on, pixels.shape[1], sigma, inside).cpu()
+    return [
+        unsquare(square, sample.shape).float() * torch.from_numpy(sample.foreground)
+        for square, sample in zip(squares, samples, strict=True)
+    ]
 
 
 @torch.no_grad()

@@ -111,31 +111,49 @@ class PatchCore:
         kept = greedy_coreset(rows, count, config.coreset_projection, seed, progress)  # (M,)
         return cls.from_state({"bank": rows[kept], "samples": samples[kept]}, config)
 
-    @torch.no_grad()
     def score(self, features: Tensor, foreground: Tensor) -> PatchScores:
         """features (N, D), foreground (N,) bool -> PatchScores. Only the foreground is searched.
 
         Raises ValueError for a wrong width, NaN or Inf, or a sample without foreground.
         """
-        if features.ndim != 2 or features.shape[1] != self.bank.shape[1]:
+        return self.score_all(features[None], foreground[None])[0]
+
+    @torch.no_grad()
+    def score_all(self, features: Tensor, foreground: Tensor) -> list[PatchScores]:
+        """`score` of several samples, (B, N, D) and (B, N), in one search.
+
+        A GPU is waited for once, if the foreground lies on the host.
+        """
+        if features.ndim != 3 or features.shape[2] != self.bank.shape[1]:
             raise ValueError(
-                f"features have shape {tuple(features.shape)}, but the bank is "
+                f"features have shape {tuple(features.shape[1:])}, but the bank is "
                 f"{self.bank.shape[1]} wide; use the backbone that the bank was fitted with"
             )
-        if not foreground.any():
+        foreground = foreground.cpu()
+        counts = foreground.sum(1).tolist()
+        if not all(counts):
             raise ValueError(
                 "the sample has no foreground patch; check its background removal, "
                 "or lower min_foreground"
             )
-        patches = features[foreground]  # (Q, D)
-        if not torch.isfinite(patches).all():
-            raise ValueError("features hold NaN or Inf on the foreground; check the scan")
+        seen = foreground.flatten().nonzero()[:, 0].to(features.device, non_blocking=True)
+        patches = features.flatten(0, 1)[seen]  # (Q, D)
         found, rows = nearest(patches, self.bank, self.chunk)  # (Q,), (Q,)
-        worst = found.topk(min(self.top_patches, len(found))).indices  # (K,)
+        tops = [min(self.top_patches, count) for count in counts]
+        begins = [sum(counts[:i]) for i in range(len(counts))]
+        worst = torch.cat(
+            [
+                begin + part.topk(top).indices
+                for part, top, begin in zip(found.split(counts), tops, begins, strict=True)
+            ]
+        )  # (B*K,)
         weight = reweight(patches[worst], rows[worst], self.bank, self.neighbours, self.scale)
-        distances = features.new_zeros(len(features))  # (N,)
-        distances[foreground] = found
-        return PatchScores(float((weight * found[worst]).mean()), distances)
+        scores = torch.stack([part.mean() for part in (weight * found[worst]).split(tops)]).cpu()
+        if not torch.isfinite(scores).all():  # what is not finite is farthest from any row
+            raise ValueError("features hold NaN or Inf on the foreground; check the scan")
+        distances = found.new_zeros(foreground.numel()).index_copy_(0, seen, found)  # (B*N,)
+        pairs = zip(scores.tolist(), distances.view(foreground.shape), strict=True)
+        return [PatchScores(score, row) for score, row in pairs]
 
     def leave_one_out(self, features: Tensor, foreground: Tensor) -> list[PatchScores]:
         """Scores of the training samples, each against the bank rows of the *other* samples.

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pretend_device import DEVICE, Pretend
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lsfa_lite.adaptation import losses
@@ -589,3 +590,21 @@ def test_a_steps_forward_pass_and_adapt_stay_on_the_device(adaptor, norm):
         assert objective(terms, config).device.type == "cuda"
         on_cpu = torch.empty(3, 8, 4, device="cpu")
         assert model.adapt("rgb", on_cpu, mask.to("cpu")).device.type == "cpu"
+
+
+def test_an_accelerators_steps_are_read_many_at_a_time():
+    """As on the CPU, step by step, but for the rank, which stands until it is taken again."""
+    features, foreground = data()
+    config = replace(SMALL, steps=30)
+    expected = train(features, foreground, config).history
+    with Pretend():
+        given = train(features, foreground, config, device=DEVICE).history
+        huge = {name: 1e30 * values for name, values in features.items()}
+        with pytest.raises(ValueError, match=r"step 1: the loss local_alignment is (nan|inf)"):
+            train(huge, foreground, config, device=DEVICE)
+    assert [record.keys() for record in given] == [record.keys() for record in expected]
+    for step, (one, other) in enumerate(zip(given, expected, strict=True)):
+        taken = expected[0 if step < 24 else 24 if step < 29 else 29]
+        for key, value in one.items():
+            wanted = taken if key.startswith("effective_rank/") else other
+            assert value == pytest.approx(wanted[key], rel=1e-4), (step, key)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lsfa_lite.features.nearest import nearest
 
@@ -64,3 +65,52 @@ def test_the_search_stays_on_the_device():
         distances, indices = nearest(queries, bank, chunk=16)
         assert (distances.device.type, indices.device.type) == ("cuda", "cuda")
         assert (distances.shape, indices.shape) == ((50,), (50,))
+
+
+class Coarse(TorchDispatchMode):
+    """Products as TF32 makes them: the operands are rounded to 10 bits, the sums are exact."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ in ("mm", "addmm", "bmm", "baddbmm"):
+            first = 1 if "add" in func.overloadpacket.__name__ else 0
+            args = (*args[:first], *(self.rounded(x) for x in args[first:]))
+        return func(*args, **(kwargs or {}))
+
+    @staticmethod
+    def rounded(x):
+        bits = x.contiguous().view(torch.int32)
+        return ((bits + (1 << 12)) & -(1 << 13)).view(torch.float32)
+
+
+@pytest.fixture
+def coarse():
+    torch.set_float32_matmul_precision("high")
+    with Coarse():
+        yield
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("far", [0.0, 30.0])
+def test_products_of_tf32_find_the_same_rows(coarse, far):
+    """Two clusters, `far` from their common centre on either side."""
+    side = np.where(np.arange(400) % 2, far, -far)[:, None]
+    bank = random(400, 64) + side
+    queries = random(100, 64, seed=1) + side[:100]
+    pairs = np.linalg.norm(queries[:, None] - bank[None], axis=2)
+    centred = [tensor(x - bank.mean(0)) for x in (queries, bank)]
+    plain = torch.addmm(centred[1].square().sum(1), centred[0], centred[1].T, alpha=-2).argmin(1)
+    assert far == 0 or plain.tolist() != pairs.argmin(axis=1).tolist()  # the rounding bites
+    distances, indices = nearest(tensor(queries), tensor(bank))
+    assert indices.tolist() == pairs.argmin(axis=1).tolist()
+    np.testing.assert_allclose(distances, pairs.min(axis=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_and_half_precision_do_not_blur_the_search(dtype):
+    queries, bank = tensor(random(50, 64) + 5).to(dtype), tensor(random(300, 64, seed=1)).to(dtype)
+    pairs = (queries.double()[:, None] - bank.double()[None]).norm(dim=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        distances, indices = nearest(queries, bank)
+        single = nearest(queries.float(), bank.float())
+    assert indices.tolist() == single[1].tolist() == pairs.argmin(1).tolist()
+    torch.testing.assert_close(distances.double(), pairs.amin(1), rtol=1e-5, atol=1e-5)

@@ -156,3 +156,14 @@ def test_stays_on_its_device():
         foreground = torch.empty(49, dtype=torch.bool, device="cuda")
         out = unsquare(anomaly_map(distances, foreground, 56), (40, 60))
         assert (out.device.type, out.shape) == ("cuda", (40, 60))
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_many_maps_are_each_alone(given):
+    distances = torch.tensor(np.random.default_rng(0).random((3, 49)), dtype=torch.float32)
+    foreground = distances > 0.3
+    pixels = torch.rand(3, 28, 28) > 0.2 if given else None
+    together = anomaly_map(distances, foreground, 28, 2.0, pixels)
+    for i, one in enumerate(together):
+        part = None if pixels is None else pixels[i]
+        torch.testing.assert_close(one, anomaly_map(distances[i], foreground[i], 28, 2.0, part))

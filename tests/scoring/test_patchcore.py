@@ -193,3 +193,15 @@ def test_stays_on_its_device():
         queries, bank = torch.empty(4, 30, device="cuda"), torch.empty(70, 30, device="cuda")
         weights = reweight(queries, torch.empty(4, dtype=torch.long, device="cuda"), bank)
         assert (weights.device.type, weights.shape) == ("cuda", (4,))
+
+
+@pytest.mark.parametrize("top", [1, 5])
+def test_many_samples_score_as_each_alone(top):
+    features, foreground = training_set()
+    foreground[2, 3:] = False  # fewer patches than `top`
+    core = PatchCore(tensor(random(40, 6, seed=3)), top_patches=top)
+    together = core.score_all(features, foreground)
+    for one, row, seen in zip(together, features, foreground, strict=True):
+        alone = core.score(row, seen)
+        assert one.image_score == pytest.approx(alone.image_score, rel=1e-6)
+        torch.testing.assert_close(one.distances, alone.distances)
