@@ -173,8 +173,8 @@ COMPACTNESS = (
     Reference("autograd of cdist", cdist_compactness, same_gradient),
     Reference("one product alone", product),
 )
-CORESET = (Reference("anomalib", anomalib_coreset, same_cover, "anomalib"),)
+CORESET = (Reference("anomalib", anomalib_coreset, same_cover, "anomalib.models.components"),)
 AUPRO = (
     Reference("sort alone", sort),
-    Reference("anomalib", anomalib_aupro, same_values, "anomalib"),
+    Reference("anomalib", anomalib_aupro, same_values, "anomalib.metrics.aupro"),
 )

@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -69,6 +70,8 @@ def compare(
     if why := lacks(reference.needs):
         return row | {"left_out": why}
     try:
+        if reference.needs:
+            import_module(reference.needs)
         timing, theirs = measure(lambda: reference.run(*given), device, calls, limit)
         row |= asdict(timing) | {"ratio": timing.seconds / seconds}
         if reference.agree is not None:

@@ -17,7 +17,7 @@ class Reference:
     """Another way from the same inputs to the same result, or a floor under any way to it.
 
     agree: ours, theirs, inputs -> how far both results are the same, in words; None for a floor.
-    needs: a package that not everyone has.
+    needs: a module that not everyone has; it is imported before the clock runs.
     """
 
     name: str
@@ -42,7 +42,8 @@ class Stage:
     host: bool = False
 
 
-def lacks(package: str) -> str:
+def lacks(module: str) -> str:
     """Why a stage is left out, or "" where nothing is missing."""
+    package = module.split(".")[0]
     there = not package or importlib.util.find_spec(package) is not None
     return "" if there else f"{package} is not installed"

@@ -1,4 +1,4 @@
-"""Every stage in the order in which data flows, at the sizes of LITE and PAPER."""
+"""Every stage in the order in which data flows, then the whole way; sizes of LITE and PAPER."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def stages(quick: bool, device: torch.device) -> Iterator[Stage]:
     yield from feature_stages()
     yield from adaptation_stages(quick, quick and device.type == "cpu")
     yield from scoring_stages(quick)
-    yield from detector_stages(quick, device)
     yield from metric_stages()
+    yield from detector_stages(quick, device)
 
 
 # --- data, features ------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def training_stage(config: Config) -> Stage:
 
 
 def scoring_stages(quick: bool) -> Iterator[Stage]:
-    for rows, width in [(5000, 1152)] if quick else [(20_000, 1152), (130_000, 128)]:
+    for rows, width in [(3000, 1152)] if quick else [(20_000, 1152), (130_000, 128)]:
         yield Stage(
             "coreset",
             f"{rows // 10:,} of {rows:,} x {width}",
@@ -191,6 +191,30 @@ def scoring_stages(quick: bool) -> Iterator[Stage]:
         nearest,
         peers.NEAREST,
     )
+
+
+# --- metrics -------------------------------------------------------------------------------------
+
+
+def metric_stages() -> Iterator[Stage]:
+    yield Stage("AUPRO@30%", "100 maps of 224 x 224", marked_maps, aupro, peers.AUPRO, host=True)
+    yield Stage(
+        "evaluation",
+        "12 maps of 800 x 800, 3 views, 3 defects",
+        lambda _: inputs.verdicts(12, 800),
+        evaluate,
+        (Reference("sort of the fused view alone", fused_sort),),
+        host=True,
+    )
+
+
+def marked_maps(_: torch.device) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    marked = inputs.masks(100, 224)
+    return inputs.maps(marked), marked
+
+
+def fused_sort(scored: list[Scored], samples: object) -> np.ndarray:
+    return peers.sort([one.anomaly_map for one in scored], samples)
 
 
 # --- the whole way -------------------------------------------------------------------------------
@@ -234,27 +258,3 @@ def fit_stage(config: Config, parts: int) -> Stage:
     size = f"{config.name}: {parts} parts, grid {grid}, {steps} steps"
     fit: Callable[..., Any] = LSFADetector.fit_features
     return Stage("fit from features", size, make, fit)
-
-
-# --- metrics -------------------------------------------------------------------------------------
-
-
-def metric_stages() -> Iterator[Stage]:
-    yield Stage("AUPRO@30%", "100 maps of 224 x 224", marked_maps, aupro, peers.AUPRO, host=True)
-    yield Stage(
-        "evaluation",
-        "12 maps of 800 x 800, 3 views, 3 defects",
-        lambda _: inputs.verdicts(12, 800),
-        evaluate,
-        (Reference("sort of the fused view alone", fused_sort),),
-        host=True,
-    )
-
-
-def marked_maps(_: torch.device) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    marked = inputs.masks(100, 224)
-    return inputs.maps(marked), marked
-
-
-def fused_sort(scored: list[Scored], samples: object) -> np.ndarray:
-    return peers.sort([one.anomaly_map for one in scored], samples)
