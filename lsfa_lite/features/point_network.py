@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce, repeat
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from lsfa_lite.config import PointConfig
@@ -86,6 +85,8 @@ class Blocks(nn.Module):
 
     def __init__(self, width: int, heads: int, depth: int) -> None:
         super().__init__()
+        from timm.models.vision_transformer import Block  # seconds, at the first network
+
         # timm's own norm has another epsilon
         make = partial(Block, width, heads, norm_layer=nn.LayerNorm)
         self.blocks = nn.ModuleList(make() for _ in range(depth))

@@ -44,7 +44,7 @@ def by_name(stages: list[Stage]) -> dict[str, Stage]:
 
 def test_a_vision_transformer_is_counted_as_the_chapter_s_equation_says():
     """Patches of 16 x 16 x 3 become tokens; twelve layers on them and the class token."""
-    work, _, width, depth = counts.image_facts("vit_tiny_patch16_224", (), 224)
+    work, _, width, depth = counts.image_facts("vit_tiny_patch16_224", (0,), 224)
     by_hand = 2 * 196 * 768 * 192 + 12 * (24 * 197 * 192**2 + 4 * 197**2 * 192)
     assert (work, width, depth) == (by_hand, 192, 12)
     assert counts.encoder_flops(197, 192) == 24 * 197 * 192**2 + 4 * 197**2 * 192
@@ -52,7 +52,7 @@ def test_a_vision_transformer_is_counted_as_the_chapter_s_equation_says():
 
 def test_the_papers_image_network_has_the_cards_macs_but_for_attention():
     """timm's card says 66.9 GMACs and 85.8 M parameters: without the products of attention."""
-    flops, parameters, width, depth = counts.image_facts("vit_base_patch8_224.dino", (), 224)
+    flops, parameters, width, depth = counts.image_facts("vit_base_patch8_224.dino", (0,), 224)
     attention = depth * 4 * 785**2 * width
     assert (flops - attention) / 2 == pytest.approx(66.9e9, rel=0.005)
     assert attention / flops == pytest.approx(0.145, abs=0.005)

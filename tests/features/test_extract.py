@@ -142,7 +142,7 @@ class TestCache:
         monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
         first = FeatureExtractor(QUICK.features)(rings["test"][0])
         fresh = FeatureExtractor(QUICK.features)
-        monkeypatch.setattr(fresh, "_describe_image", None)  # would fail if it were called
+        monkeypatch.setattr(fresh, "_describe_images", None)  # would fail if it were called
         monkeypatch.setattr(fresh, "_describe_cloud", None)
         again = fresh(rings["test"][0])
         uncached = FeatureExtractor(dataclasses.replace(QUICK.features, cache=False))
