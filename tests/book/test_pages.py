@@ -418,7 +418,7 @@ def test_a_changed_number_is_noticed(tmp_path: Path):
 
 def nbval(notebook: Path) -> subprocess.CompletedProcess:
     environment = {k: v for k, v in os.environ.items() if k != "LSFA_BOOK"}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "book")])
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
     return subprocess.run(
         [sys.executable, *command, str(notebook)],
@@ -562,7 +562,7 @@ def test_first_use_of_a_term_is_linked_once(hover: Any):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("(B, N, D)", ["B: samples in a batch", "N: patches", "D: width"]),
+        ("(B, N, D)", ["B: samples, stacked", "N: patches", "D: width"]),
         ("K", ["K: neighbours"]),
         ("B*k", []),
         ("Path", []),
