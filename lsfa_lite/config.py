@@ -104,6 +104,9 @@ class FeatureConfig(Checked):
     min_foreground: Share = 0.5  # share of its pixels on the part for a patch to count (ours)
     image: ImageConfig = field(default_factory=ImageConfig)
     points: PointConfig = field(default_factory=PointConfig)
+    # in what the networks compute on an accelerator, and in what features are kept (ours)
+    compute: Literal["float32", "bfloat16"] = "float32"
+    keep: Literal["float32", "float16"] = "float32"
     cache: bool = True  # keep features in the user's cache folder, keyed by content
 
     def _together(self) -> Together:
@@ -148,7 +151,9 @@ class ScoringConfig(Checked):
     """PatchCore on the adapted features (section 3.1) and the fusion of two modalities."""
 
     coreset: SomeShare = 0.1  # share of training patches kept; not given in the paper (M3DM)
+    coreset_rows: Whole = 0  # that many instead of a share; 0: the share counts (ours)
     coreset_projection: Count = 128  # width of the random projection in which the coreset is chosen
+    search: Literal["exact", "approximate"] = "exact"  # approximate needs faiss (ours)
     neighbours: Whole = 3  # of the re-weighting (PatchCore); 0 is off
     image_score: Literal["max", "top"] = "max"  # PatchCore; top: mean of the top_patches (ours)
     top_patches: Count = 5
