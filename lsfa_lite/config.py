@@ -216,6 +216,7 @@ PAPER = Config(
     features=FeatureConfig(
         grid=56,
         min_foreground=0.0,
+        keep="float16",
         image=ImageConfig(
             backbone="vit_base_patch8_224.dino",
             weights="timm",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -117,11 +117,11 @@ class LSFADetector:
         if isinstance(train, Sample) or len(train) < 2:
             count = 1 if isinstance(train, Sample) else len(train)
             raise ValueError(f"{count} training samples; at least two good ones are needed")
-        parts = self.extractor.stack(train, self.config.modalities, progress)
+        parts = self.extractor.stack(train, self.config.modalities, progress, packed=True)
         names = self._shared(parts)
         held_out = None
         if validation is not None and len(validation):
-            held_out = self.extractor.stack(validation, names, progress)
+            held_out = self.extractor.stack(validation, names, progress, packed=True)
         return self.fit_features(parts, held_out, progress=progress, checkpoint=checkpoint)
 
     def fit_features(
@@ -155,14 +155,11 @@ class LSFADetector:
 
     def remember(self, parts: PatchStack, *, progress: bool = False) -> LSFADetector:
         """Fill the banks with a coreset of the samples' adapted patches."""
-        adapted, on_part = self.adapted(parts), parts.foreground.to(self.device)
-        self.banks = {}
-        for modality in tqdm(self.modalities, "banks", disable=not progress):
-            self.banks[modality] = PatchCore.fit(
-                adapted.features[modality].to(self.device),
-                on_part,
-                self.config.scoring,
-                self.config.seed,
+        samples = parts.foreground.nonzero()[:, 0].to(self.device)  # (Q,)
+        scoring, seed, self.banks = self.config.scoring, self.config.seed, {}
+        for modality in self.modalities:
+            self.banks[modality] = PatchCore.of_rows(
+                self._adapted_rows(modality, parts), samples, scoring, seed, progress=progress
             )
         return self
 
@@ -174,9 +171,8 @@ class LSFADetector:
             rows = [row for some in chunks(parts_of, self._at_once) for row in self._scores(some)]
             scores = {m: [row[m] for row in rows] for m in self.modalities}
         else:
-            adapted, on_part = self.adapted(parts), parts.foreground.to(self.device)
             scores = {
-                m: self.banks[m].leave_one_out(adapted.features[m].to(self.device), on_part)
+                m: self.banks[m].leave_one_out(self._each_adapted(m, parts), parts.foreground)
                 for m in self.modalities
             }
         scoring, seed = self.config.scoring, self.config.seed
@@ -190,6 +186,28 @@ class LSFADetector:
             m: adaptation.adapt(m, raw, parts.foreground) for m, raw in parts.features.items()
         }
         return PatchStack(features, parts.foreground, parts.pixels)
+
+    def _each_adapted(self, modality: Modality, parts: PatchStack) -> Iterator[Tensor]:
+        """B times (N, D) on the device: psi of all patches at once would be as large as they."""
+        adaptation = self._fitted()
+        pairs = zip(parts.features[modality], parts.foreground, strict=True)
+        for raw, on in pairs:
+            there = raw[None].to(self.device, non_blocking=True)
+            yield adaptation.adapt(modality, there, on[None])[0]
+
+    def _adapted_rows(self, modality: Modality, parts: PatchStack) -> Tensor:
+        """(Q, D) on the device: psi of the patches on a part."""
+        counts = parts.foreground.sum(1).tolist()
+        rows: Tensor | None = None
+        each = zip(self._each_adapted(modality, parts), parts.foreground, counts, strict=True)
+        end = 0
+        for adapted, on, count in each:
+            if rows is None:
+                rows = adapted.new_empty(sum(counts), adapted.shape[1])
+            places = on.nonzero()[:, 0].to(self.device, non_blocking=True)
+            rows[end : (end := end + count)] = adapted[places]
+        assert rows is not None
+        return rows
 
     # --- scoring ----------------------------------------------------------------------------
 

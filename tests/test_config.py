@@ -25,10 +25,10 @@ from lsfa_lite.cli import main
 from lsfa_lite.commands import config_of
 from lsfa_lite.config import BackgroundConfig, PointConfig, from_json, to_json
 
-# SHA-256 of the presets' JSON: records and model folders are found by this text
+# SHA-256 of the presets' JSON: a model folder holds this text; a change is meant, or an accident
 TEXTS = {
-    LITE: "0fdd7613247c5446f1cddc26e058ca54a43beaa3ab154f55394ea038594ecfdb",
-    PAPER: "3b871beb7096b8ed75654c0af109c31da94bae1fdfdb3cab150975ed0259b3cd",
+    LITE: "f7e91337c5b15e61bfa7e40f073c9af28d34d8055fc64697e4af4db4bdc86078",
+    PAPER: "c16b2cd4b1b10cec8d67a93717c4b0ae84d4d047a7fd228f337de588163234bd",
     BackgroundConfig(): "7b80c6bc7d2409333d00a5fd8e8e9b7f41053cfac4019fc30b82bed8eb832e9b",
 }
 
@@ -155,7 +155,9 @@ BAD: dict[str, list[Any]] = {
     "adaptation.clip": [-1],
     "scoring": [None],
     "scoring.coreset": [7, -1, 0],
+    "scoring.coreset_rows": [-1, 0.1],
     "scoring.coreset_projection": [0],
+    "scoring.search": ["faiss", True],
     "scoring.neighbours": [-1],
     "scoring.image_score": ["mean"],
     "scoring.top_patches": [0],
@@ -166,6 +168,8 @@ BAD: dict[str, list[Any]] = {
     # bool and text
     "name": [3, None],
     "features.image.weights": [3],
+    "features.compute": ["float16", "half"],
+    "features.keep": ["bfloat16", 16],
     "features.cache": [1, "yes"],
     "adaptation.cosine": [0, None],
 }

@@ -67,6 +67,8 @@ def pack(features: Features, foreground: Tensor) -> tuple[Features, Tensor]:
     """
     order = torch.argsort(foreground.to(torch.uint8), dim=1, descending=True, stable=True)
     order = order[:, : int(foreground.sum(1).max())]  # (B, N')
+    if order.shape == foreground.shape and (order.diff(dim=1) > 0).all():
+        return features, foreground  # packed already
     packed = {
         name: values.gather(1, order[..., None].expand(-1, -1, values.shape[2]))  # (B, N', D)
         for name, values in features.items()
@@ -89,7 +91,7 @@ def check(features: Features, foreground: Tensor) -> None:
                 f"{name} features are {tuple(values.shape)}, expected (B, N, D) with (B, N) = "
                 f"{tuple(foreground.shape)} as the foreground has"
             )
-        if not torch.isfinite(values).all():
+        if not all(torch.isfinite(some).all() for some in values.split(16)):
             raise ValueError(f"{name} features have NaN or Inf; check the backbone's output")
     empty = (~foreground.any(1)).nonzero()[:, 0].tolist()
     if empty:

@@ -54,8 +54,9 @@ def train(
     if config.steps == 0:
         return adaptation
     optimiser = AdamW(adaptation.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    run = checkpoints.run_name(features, foreground, config, seed)
+    run = ""
     if checkpoint is not None:
+        run = checkpoints.run_name(features, foreground, config, seed)
         adaptation.history = checkpoints.resume(checkpoint, run, adaptation, optimiser)
     features, foreground = pack(features, foreground)
     features, foreground = held(features, device), foreground.cpu()
@@ -83,8 +84,8 @@ def start(
         torch.default_generator.manual_seed(seed)
         adaptation = Adaptation({m: f.shape[2] for m, f in features.items()}, config, seed)
     for name, values in features.items():
-        rows = values[foreground].float()  # (Q, D)
-        adaptation.inputs[name] = InputTransform.fit(rows, config.input)
+        rows = values[foreground] if config.input != "none" else values[0]  # (Q, D)
+        adaptation.inputs[name] = InputTransform.fit(rows.float(), config.input)
     return adaptation
 
 

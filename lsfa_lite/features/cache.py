@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 from platformdirs import user_cache_dir
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -56,6 +58,41 @@ def cached(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tens
         save_file(stored, temporary)
     logger.debug("features made and kept in %s", path)
     return stored
+
+
+def shrunk(features: Tensor, copies: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    """(N, D) -> what is kept of it: no patch without a point, and of copied patches one.
+
+    copies: a network's own patch covers copies x copies of the N. Raises ValueError for numbers
+    that `dtype` cannot hold.
+    """
+    grid = math.isqrt(len(features))
+    if copies > 1:
+        features = rearrange(features, "(h w) d -> h w d", h=grid)[::copies, ::copies].flatten(0, 1)
+    rows = features.any(dim=1)  # (N,); a patch without a point is zero, and means nothing
+    return {"features": narrowed(features[rows], dtype), "rows": rows}
+
+
+def grown(stored: dict[str, Tensor], copies: int) -> Tensor:
+    """What `shrunk` made -> (N, D) float32."""
+    features = stored["features"].float()
+    if "rows" not in stored:  # of an earlier version: nothing was left out
+        return features
+    whole = features.new_zeros(len(stored["rows"]), features.shape[1])
+    whole[stored["rows"]] = features
+    if copies == 1:
+        return whole
+    side = math.isqrt(len(whole))
+    return repeat(whole, "(h w) d -> (h a w b) d", h=side, a=copies, b=copies)
+
+
+def narrowed(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """In `dtype` on the CPU. Raises ValueError for numbers beyond float16."""
+    narrow = values.detach().to("cpu", dtype)
+    if dtype == torch.float16 and not torch.isfinite(narrow).all():
+        cure = "use features.keep = float32"
+        raise ValueError(f"features beyond 65504, or not finite, do not fit float16; {cure}")
+    return narrow
 
 
 def fingerprint(module: torch.nn.Module) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -18,9 +18,10 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import FeatureConfig, Modality, to_json
 from lsfa_lite.data.sample import Sample, valid_pixels
-from lsfa_lite.features.cache import cached, content_key, fingerprint
+from lsfa_lite.features.cache import cached, content_key, fingerprint, grown, shrunk
 from lsfa_lite.features.fpfh import fpfh
 from lsfa_lite.features.image import ImageBackbone
+from lsfa_lite.features.patches import PatchFeatures, PatchStack
 from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.points import describe_points, load_point_mae, thins
 from lsfa_lite.features.projection import (
@@ -29,6 +30,8 @@ from lsfa_lite.features.projection import (
     patch_area,
     patch_index,
 )
+
+__all__ = ["AT_ONCE", "Extractor", "FeatureExtractor", "PatchFeatures", "PatchStack", "chunks"]
 
 Item = TypeVar("Item")
 AT_ONCE = 8  # samples that an accelerator sees together
@@ -39,46 +42,6 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     rest = iter(items)
     while some := list(itertools.islice(rest, size)):
         yield some
-
-
-@dataclass(frozen=True)
-class PatchFeatures:
-    """Of one sample. features: modality -> (N, D); foreground: (N,) bool, the patches that lie on
-    the part; pixels: (H, W) bool, the part itself in the square that the networks see, if known.
-    """
-
-    features: dict[Modality, Tensor]
-    foreground: Tensor
-    pixels: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class PatchStack:
-    """Of several samples: features (B, N, D), foreground (B, N), pixels (B, H, W), if known."""
-
-    features: dict[Modality, Tensor]
-    foreground: Tensor
-    pixels: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.foreground)
-
-    def sample(self, index: int) -> PatchFeatures:
-        """One of them, as `FeatureExtractor` describes it."""
-        features = {m: f[index] for m, f in self.features.items()}
-        pixels = None if self.pixels is None else self.pixels[index]
-        return PatchFeatures(features, self.foreground[index], pixels)
-
-    @classmethod
-    def of(cls, rows: Sequence[PatchFeatures]) -> PatchStack:
-        """Stacked on the CPU, with the modalities that all of them have."""
-        names = [m for m in rows[0].features if all(m in row.features for row in rows)]
-        pixels = [row.pixels for row in rows if row.pixels is not None]
-        return cls(
-            {m: torch.stack([row.features[m] for row in rows]) for m in names},
-            torch.stack([row.foreground for row in rows]),
-            torch.stack(pixels) if len(pixels) == len(rows) else None,
-        )
 
 
 class Extractor(Protocol):
@@ -98,7 +61,12 @@ class Extractor(Protocol):
     ) -> list[PatchFeatures]: ...
 
     def stack(
-        self, samples: Sequence[Sample], modalities: Sequence[Modality], progress: bool = False
+        self,
+        samples: Sequence[Sample],
+        modalities: Sequence[Modality],
+        progress: bool = False,
+        *,
+        packed: bool = False,
     ) -> PatchStack: ...
 
     def to(self, device: torch.device) -> Extractor: ...
@@ -151,9 +119,13 @@ class FeatureExtractor:
             if modality == "rgb":
                 made: torch.nn.Module = ImageBackbone(
                     config.image, config.image_size, config.grid, self.seed
-                ).to(self.device)
+                )
             else:
                 made = load_point_mae(config.points, self.device, self.seed)
+            made = made.to(self.device)
+            if self.device.type == "cuda" and modality == "rgb":
+                # its convolutions are faster where a pixel's channels lie together
+                made = made.to(memory_format=torch.channels_last)
             self._networks[modality] = made
         return self._networks[modality]
 
@@ -222,13 +194,21 @@ class FeatureExtractor:
         samples: Sequence[Sample],
         modalities: Sequence[Modality] = ("rgb", "3d"),
         progress: bool = False,
+        *,
+        packed: bool = False,
     ) -> PatchStack:
-        """Several samples, stacked on the CPU: (B, N, D) per modality that all of them have."""
+        """Several samples, stacked on the CPU: (B, N, D) per modality that all of them have.
+
+        packed: only patches on a part are kept, N is the most that one sample has of them.
+        """
         shown = tqdm(samples, "features", disable=not progress)
         at_once = 1 if self.device.type == "cpu" else AT_ONCE
-        return PatchStack.of(
-            [row for some in chunks(shown, at_once) for row in self.rows(some, modalities)]
-        )
+        described = (row for some in chunks(shown, at_once) for row in self.rows(some, modalities))
+        return PatchStack.of(described, len(samples), packed=packed, dtype=self._kept)
+
+    @property
+    def _kept(self) -> torch.dtype:
+        return torch.float16 if self.config.keep == "float16" else torch.float32
 
     def _describe(
         self, modality: Modality, arrays: Sequence[np.ndarray], paths: Sequence[str]
@@ -239,10 +219,13 @@ class FeatureExtractor:
         if not self.config.cache:
             return list(made()) if arrays else []
         keys = [self._key(modality, array) for array in arrays]
-        return [
-            cached(key, lambda i=i: {"features": made()[i]})["features"]  # type: ignore[misc]
+        network = self.network(modality)
+        copies = network.copies if isinstance(network, ImageBackbone) else 1
+        kept = [
+            cached(key, lambda i=i: shrunk(made()[i], copies, self._kept))  # type: ignore[misc]
             for i, key in enumerate(keys)
         ]
+        return [grown(tensors, copies) for tensors in kept]
 
     def _key(self, modality: Modality, array: np.ndarray) -> str:
         part = self.config.image if modality == "rgb" else self.config.points
@@ -255,16 +238,28 @@ class FeatureExtractor:
             ),  # the weights themselves are in the print
             self.fingerprint(modality),
             f"{self.config.image_size} {self.config.grid} {self.device.type} {FORMAT}"
-            + (f" seed {self.seed}" if drawn and self.seed else ""),
+            + (f" seed {self.seed}" if drawn and self.seed else "")
+            + "".join(f" {x}" for x in (self.config.compute, self.config.keep) if x != "float32"),
         )
 
     @torch.no_grad()
     def _describe_images(self, colours: Sequence[np.ndarray], paths: Sequence[str]) -> Tensor:
-        pictures = torch.stack([torch.from_numpy(colour) for colour in colours])  # B H W 3
-        batch = rearrange(pictures, "b h w c -> b c h w").to(self.device, non_blocking=True)
+        pictures = self._there(torch.from_numpy(np.stack(colours)))  # B H W 3
         network = self.network("rgb")
         assert network is not None
-        return network(batch)  # B N D
+        with self._precision():
+            return network(rearrange(pictures, "b h w c -> b c h w")).float()  # B N D
+
+    def _there(self, values: Tensor) -> Tensor:
+        """On the device; from pinned memory a GPU takes it while the host goes on."""
+        pinned = values.pin_memory() if self.device.type == "cuda" else values
+        return pinned.to(self.device, non_blocking=True)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """In what the networks compute; sampling, projection and search stay in float32."""
+        if self.config.compute == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     @torch.no_grad()
     def _describe_clouds(self, clouds: Sequence[np.ndarray], paths: Sequence[str]) -> Tensor:
@@ -280,12 +275,13 @@ class FeatureExtractor:
                 described = fpfh(xyz[seen], config.fpfh_radius, config.fpfh_neighbours)
                 values = torch.from_numpy(described)  # P D; Open3D works on the host
             else:
-                points = torch.from_numpy(xyz[seen]).to(self.device, non_blocking=True)  # P 3
-                pixels = pixels.to(self.device, non_blocking=True)
+                points, pixels = self._there(torch.from_numpy(xyz[seen])), self._there(pixels)
                 network = self.network("3d")
                 assert isinstance(network, PointMAE)
-                centres, features = describe_points(network, points, config, self.seed)
-                values = interpolate(points, centres, features, config.neighbours, config.power)
+                with self._precision():
+                    centres, features = describe_points(network, points, config, self.seed)
+                how = config.neighbours, config.power
+                values = interpolate(points, centres, features.float(), *how)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         return average_into_patches(values, pixels, self.config.image_size, self.config.grid)[0]

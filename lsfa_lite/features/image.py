@@ -51,6 +51,14 @@ class ImageBackbone(nn.Module):
         self.register_buffer("std", torch.tensor(config.std)[:, None, None], persistent=False)
         self.requires_grad_(False).train(False)
 
+    @property
+    def copies(self) -> int:
+        """`to_grid` makes copies x copies equal patches of each of the network's own."""
+        if not self.transformer:
+            return 1
+        own = self.image_size // self.network.patch_embed.patch_size[0]
+        return 1 if self.grid % own else self.grid // own
+
     def train(self, mode: bool = True) -> ImageBackbone:
         """Stays in evaluation mode: BatchNorm and dropout of a frozen network must not move."""
         return super().train(False)

@@ -27,7 +27,7 @@ def greedy_coreset(
         raise ValueError(f"features have shape {tuple(features.shape)}, expected (M, D), M, D > 0")
     if count < 1:
         raise ValueError(f"count is {count}; a memory bank needs at least one row")
-    if not torch.isfinite(features).all():
+    if not all(torch.isfinite(some).all() for some in features.split(1 << 16)):
         raise ValueError("features hold NaN or Inf; look for the sample that brought them")
     if count >= len(features):
         return torch.arange(len(features), device=features.device)  # (M,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -103,11 +104,23 @@ class PatchCore:
         """
         if not foreground.any():
             raise ValueError("no training sample has a foreground patch; check background removal")
-        rows = features[foreground]  # (Q, D)
         samples = foreground.nonzero()[:, 0]  # (Q,)
+        return cls.of_rows(features[foreground], samples, config, seed, progress=progress)
+
+    @classmethod
+    def of_rows(
+        cls,
+        rows: Tensor,
+        samples: Tensor,
+        config: ScoringConfig,
+        seed: int = 0,
+        *,
+        progress: bool = False,
+    ) -> PatchCore:
+        """The same from foreground patches (Q, D) and the training sample of each (Q,)."""
         # of this modality's own patches: M3DM's code takes a share of the other, reduced bank
-        count = max(1, round(config.coreset * len(rows)))
-        logger.info("bank: %d of %d patches of %d samples", count, len(rows), len(features))
+        count = config.coreset_rows or max(1, round(config.coreset * len(rows)))
+        logger.info("bank: %d of %d patches", min(count, len(rows)), len(rows))
         kept = greedy_coreset(rows, count, config.coreset_projection, seed, progress)  # (M,)
         return cls.from_state({"bank": rows[kept], "samples": samples[kept]}, config)
 
@@ -155,16 +168,16 @@ class PatchCore:
         pairs = zip(scores.tolist(), distances.view(foreground.shape), strict=True)
         return [PatchScores(score, row) for score, row in pairs]
 
-    def leave_one_out(self, features: Tensor, foreground: Tensor) -> list[PatchScores]:
+    def leave_one_out(self, features: Iterable[Tensor], foreground: Tensor) -> list[PatchScores]:
         """Scores of the training samples, each against the bank rows of the *other* samples.
 
-        features (B, N, D), foreground (B, N), in the order of `fit`. A sample finds its own rows
-        in the bank, at distance 0: scored plainly, training data looks far too normal to set a
-        threshold or a normalisation by. Raises ValueError where no other sample's row is left.
+        features B times (N, D), foreground (B, N), in the order of `fit`. A sample finds its own
+        rows in the bank, at distance 0: scored plainly, training data looks far too normal to set
+        a threshold or a normalisation by. Raises ValueError where no other sample's row is left.
         """
         if self.samples is None:
             raise ValueError("the bank does not know its samples; make it with PatchCore.fit")
-        logger.info("%d training samples scored, each without its own bank rows", len(features))
+        logger.info("%d training samples scored, each without its own bank rows", len(foreground))
         scores = []
         for index, (patches, seen) in enumerate(zip(features, foreground, strict=True)):
             others = self.samples != index  # (M,)
