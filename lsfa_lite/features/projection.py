@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
-from einops import einsum
+import torch.nn.functional as F
 from torch import Tensor
+
+from lsfa_lite.features.sampling import nearest_groups
 
 
 def interpolate(
@@ -37,14 +39,16 @@ def interpolate(
 def _interpolate(
     points: Tensor, centres: Tensor, features: Tensor, k: int | None, power: float
 ) -> Tensor:
-    # the fast matrix-product form of cdist loses the zero of a point that is a centre
-    distances = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")  # (P, G)
     if k is None:
+        # the fast matrix-product form of cdist loses the zero of a point that is a centre
+        distances = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")
         alpha = inverse_distance_weights(distances, power).to(features.dtype)  # (P, G)
         return alpha @ features  # (P, D)
-    nearest, index = distances.topk(k, largest=False)  # (P, K)
-    alpha = inverse_distance_weights(nearest, power).to(features.dtype)  # (P, K)
-    return einsum(alpha, features[index], "p k, p k d -> p d")
+    index = nearest_groups(centres, points, k)  # (P, K)
+    distances = torch.linalg.vector_norm(points[:, None] - centres[index], dim=2)  # (P, K)
+    alpha = inverse_distance_weights(distances, power).to(features.dtype)  # (P, K)
+    # sum over k of alpha features[index], without its (P, K, D)
+    return F.embedding_bag(index, features, per_sample_weights=alpha, mode="sum")  # (P, D)
 
 
 def inverse_distance_weights(distances: Tensor, power: float = 1.0) -> Tensor:
