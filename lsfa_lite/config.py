@@ -118,7 +118,10 @@ class AdaptationConfig(Checked):
     """Algorithm 1: adaptors, losses, memory banks, optimiser (section 3, section 4.1)."""
 
     steps: Whole = 100  # optimiser steps; 0 is "no adaptation". Not given in the paper (ours)
-    input: Literal["none", "centre", "scale", "standardise", "whiten"] = "centre"  # (ours)
+    # of the whole training, or of each patch (layer_norm, unit); see adaptation/whitening.py (ours)
+    input: Literal["none", "centre", "scale", "standardise", "whiten", "layer_norm", "unit"] = (
+        "centre"
+    )
     adaptor: Literal["encoder", "encoder2", "linear", "conv1x1", "identity"] = "encoder"  # (3.1)
     norm: Literal["pre", "post"] = "pre"  # the vanilla layer is post-norm; released code: pre
     heads: Count = 12  # attention heads; reduced to the largest divisor of the width

@@ -18,7 +18,7 @@ from lsfa_lite.adaptation.diagnostics import Record, effective_rank, settle, var
 from lsfa_lite.adaptation.memory import MemoryBank
 from lsfa_lite.adaptation.model import Adaptation
 from lsfa_lite.adaptation.prototypes import assign, cluster_means
-from lsfa_lite.adaptation.whitening import InputTransform
+from lsfa_lite.adaptation.whitening import EACH_PATCH, InputTransform
 from lsfa_lite.config import AdaptationConfig
 
 __all__ = ["Adaptation", "train"]
@@ -84,7 +84,7 @@ def start(
         torch.default_generator.manual_seed(seed)
         adaptation = Adaptation({m: f.shape[2] for m, f in features.items()}, config, seed)
     for name, values in features.items():
-        rows = values[foreground] if config.input != "none" else values[0]  # (Q, D)
+        rows = values[0] if config.input in EACH_PATCH else values[foreground]  # (Q, D)
         adaptation.inputs[name] = InputTransform.fit(rows.float(), config.input)
     return adaptation
 

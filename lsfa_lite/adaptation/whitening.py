@@ -4,7 +4,9 @@ The paper has no such step. Centring keeps the inner products of Eq. 2 and 3 fro
 mean feature; "scale" also divides by one number, so that learning rate and losses mean the same for
 every backbone, and leaves the shape of the cloud of features alone. Whitening equalises all
 directions of the normal features at once; compactness (Eq. 5, 6) shrinks the wide ones step by
-step: so whitening alone is printed beside LSFA.
+step: so whitening alone is printed beside LSFA. "layer_norm" and "unit" look at one patch alone:
+what the LayerNorm at the end of a vanilla (post-norm) encoder layer does before any training, and
+the length that cosine distances ignore.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-Kind = Literal["none", "centre", "scale", "standardise", "whiten"]
+Kind = Literal["none", "centre", "scale", "standardise", "whiten", "layer_norm", "unit"]
+EACH_PATCH = ("none", "layer_norm", "unit")  # nothing is learned from the others
 
 
 class InputTransform(nn.Module):
@@ -47,7 +51,7 @@ class InputTransform(nn.Module):
                 f"features {tuple(features.shape)} must be (Q, D), at least one row, all finite"
             )
         out = cls(features.shape[1], kind).to(features.device)
-        if kind == "none":
+        if kind in EACH_PATCH:
             return out
         mean = features.mean(0, dtype=torch.float64)  # (D,)
         out.mean.copy_(mean)
@@ -65,6 +69,10 @@ class InputTransform(nn.Module):
         """(..., D) -> (..., D)."""
         if self.kind == "none":
             return features
+        if self.kind == "layer_norm":
+            return F.layer_norm(features, features.shape[-1:])
+        if self.kind == "unit":
+            return F.normalize(features, dim=-1)
         centred = features - self.mean
         if self.kind in ("scale", "standardise"):
             return centred / self.scale

@@ -21,6 +21,21 @@ def test_none_gives_back_the_very_same_numbers():
     assert torch.equal(InputTransform.fit(x, "none")(x), x)
 
 
+@pytest.mark.parametrize("kind", ["layer_norm", "unit"])
+def test_a_patch_alone_gets_one_scale_and_a_blank_one_stays_blank(kind):
+    x = features()
+    x[3], x[4] = 0, 7
+    transform = InputTransform.fit(x, kind)
+    out = transform(x)
+    expected = x - x.mean(1, keepdim=True) if kind == "layer_norm" else x
+    expected = expected / expected.norm(dim=1, keepdim=True)
+    length = 5**0.5 if kind == "layer_norm" else 1.0
+    np.testing.assert_allclose(out[5:], length * expected[5:], rtol=1e-4, atol=1e-5)
+    assert not out[3].any()
+    assert torch.isfinite(out).all()
+    assert torch.equal(transform(x[7:8]), out[7:8])  # whatever the others are
+
+
 def test_centre_keeps_all_differences():
     x = features()
     out = InputTransform.fit(x, "centre")(x).numpy()
