@@ -2,7 +2,8 @@
 
 FLOPs follow from the configuration, seconds from a device's data sheet and the assumptions named
 below: an estimate, good to a factor of a few, not a measurement. One multiply-add is 2 FLOPs.
-Elementwise work is left out. All is float32, as the package runs it (no TF32, no half precision).
+Elementwise work is left out. All is float32 (no TF32, no half precision) but for the coreset's
+loop, which takes float64 so that it chooses the same rows everywhere.
 """
 
 from __future__ import annotations
@@ -24,11 +25,17 @@ from lsfa_book.studies.tables import TABLES
 from lsfa_lite.config import Config, FeatureConfig, Modality
 
 FOREGROUND = 0.4  # assumed share of a picture that shows the part: 20,000 of 224 x 224 points
-FLOAT = 4  # bytes
+FLOAT, HALF, DOUBLE = 4, 2, 8  # bytes
+AT_ONCE = 8  # scans that a GPU sees together, as in features.extract
 SEARCH = 512  # queries at a time in features.nearest
+CHOSEN = 150  # assumed: rows that the coreset takes from one shortlist before it looks at all again
+REPLAYED = 0.2  # assumed: what a launch out of a CUDA graph takes of a launch by hand
 SAVED = 16  # assumed: numbers per token and channel that one layer keeps for its backward pass
+ON_DEVICE = 4 << 30  # bytes of training features that move to the device at once, if they fit
 LOGITS = 5  # assumed: copies of Eq. 2's N x N products, with their gradients
-METRIC_BYTES = 60  # per test pixel: scores, regions, and what sorting them takes
+METRIC_BYTES = (
+    12  # per test pixel beside the maps: one sorted row, copies where a defect is cut out
+)
 ONCE = ("background", "image network", "point network", "FPFH")  # kept on disk, shared by all runs
 Widths = Mapping[Modality, int]  # of the features
 
@@ -76,6 +83,7 @@ class Stage:
 
     kind "estimate": arithmetic. "measured rate": what this machine did, scaled up. "not known":
     the host's own work, of which no rate was given; its seconds are NaN.
+    parts: the three of which `seconds` is made, see `Device.parts`.
     """
 
     name: str
@@ -84,6 +92,7 @@ class Stage:
     seconds: float
     kind: str = "estimate"
     host_bytes: float = 0.0
+    parts: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def plan(config: Config, images: Images, device: Device, host: Host | None = None) -> list[Stage]:
@@ -116,17 +125,31 @@ def _host(name: str, pixels: float, rate: float | None, host_bytes: float = 0.0)
     return Stage(name, 0.0, 0.0, pixels * rate, "measured rate", host_bytes)
 
 
+def _on(
+    device: Device,
+    name: str,
+    flops: float,
+    memory: float,
+    traffic: float,
+    launches: float,
+    host_bytes: float = 0.0,
+    double: bool = False,
+) -> Stage:
+    parts = device.parts(flops, traffic, launches, double)
+    seconds = max(parts[:2]) + parts[2]
+    return Stage(name, flops, memory, seconds, host_bytes=host_bytes, parts=parts)
+
+
 # --- the two frozen networks ----------------------------------------------------------------
 
 
 def image_network(config: FeatureConfig, images: Images, device: Device) -> Stage:
-    """One picture at a time, as the package describes them."""
-    image = config.image
+    """Some pictures at a time, as the package describes them on a GPU."""
+    image, batches = config.image, images.all / AT_ONCE
     one, parameters, width, layers = image_facts(image.backbone, image.stages, config.image_size)
-    memory = FLOAT * (parameters + SAVED * config.grid**2 * width)
-    traffic = FLOAT * parameters * images.all
-    seconds = device.seconds(one * images.all, traffic, 12 * layers * images.all)
-    return Stage("image network", one * images.all, memory, seconds)
+    memory = FLOAT * (parameters + AT_ONCE * SAVED * config.grid**2 * width)
+    work, traffic = one * images.all, FLOAT * parameters * batches
+    return _on(device, "image network", work, memory, traffic, 12 * layers * batches)
 
 
 def point_network(
@@ -144,9 +167,8 @@ def point_network(
     hidden = FLOAT * groups * points.group_size * 8 * points.token_hidden
     memory = hidden + FLOAT * (count * width + 2048 * (groups + width))
     traffic = FLOAT * groups * seen * 6  # each new centre is compared with all points
-    launches = 7 * groups + 20 * points.depth
-    seconds = device.seconds(one * images.all, traffic * images.all, launches * images.all)
-    return Stage("point network", one * images.all, memory, seconds)
+    launches = (7 * groups + 20 * points.depth) * images.all
+    return _on(device, "point network", one * images.all, memory, traffic * images.all, launches)
 
 
 # --- adaptation -----------------------------------------------------------------------------
@@ -172,8 +194,10 @@ def adaptation(config: Config, images: Images, device: Device, widths: Widths) -
         flops += how.steps * 6 * batch * tokens**2 * how.projection
         memory += FLOAT * LOGITS * batch * tokens**2
     memory += FLOAT * SEARCH * how.local_bank
-    seconds = device.seconds(flops, traffic, 300 * how.steps)
-    return Stage("adaptation", flops, memory, seconds, host_bytes=_held(config, images, widths))
+    trained = feature_bytes(config, images.train, images.foreground)
+    memory += trained if trained <= ON_DEVICE else 0.0
+    held = _held(config, images)
+    return _on(device, "adaptation", flops, memory, traffic, 300 * how.steps, held)
 
 
 def adapted_features(config: Config, images: Images, device: Device, widths: Widths) -> Stage:
@@ -181,15 +205,25 @@ def adapted_features(config: Config, images: Images, device: Device, widths: Wid
     tokens = config.features.grid**2
     one = sum(adaptor_flops(config.adaptation, tokens, width) for width in widths.values())
     memory = FLOAT * SAVED * tokens * max(widths.values())
-    seconds = device.seconds(one * images.all, 0.0, 30 * images.all)
-    held = _held(config, images, widths)
-    return Stage("adapted features", one * images.all, memory, seconds, host_bytes=held)
+    held = _held(config, images)
+    return _on(device, "adapted features", one * images.all, memory, 0.0, 30 * images.all, held)
 
 
-def _held(config: Config, images: Images, widths: Widths) -> float:
-    """Bytes on the host in fit(): training features twice (raw, adapted), validation once."""
-    row = FLOAT * config.features.grid**2 * sum(widths.values())
-    return row * (2 * images.train + images.validation)
+def feature_bytes(config: Config, scans: float, share: float = 1.0) -> float:
+    """Features of `scans`, both senses, as config.features.keep holds them; share: of the patches
+    of a scan, 1 with the background.
+    """
+    size = HALF if config.features.keep == "float16" else FLOAT
+    width = sum(width_of(config.features, m) for m in config.modalities)
+    return scans * share * config.features.grid**2 * width * size
+
+
+def _held(config: Config, images: Images) -> float:
+    """Bytes on the host in fit(): features of the patches on a part, as the networks gave them.
+
+    Beyond 1 GiB of a modality they lie in a file: memory that the system may take back.
+    """
+    return feature_bytes(config, images.train + images.validation, images.foreground)
 
 
 # --- PatchCore ------------------------------------------------------------------------------
@@ -198,24 +232,32 @@ def _held(config: Config, images: Images, widths: Widths) -> float:
 def bank_rows(config: Config, images: Images) -> int:
     """M, of each modality."""
     patches = images.train * images.foreground * config.features.grid**2
+    if config.scoring.coreset_rows:
+        return min(config.scoring.coreset_rows, round(patches))
     return max(1, round(config.scoring.coreset * patches))
 
 
 def coreset(config: Config, images: Images, device: Device, widths: Widths) -> Stage:
-    """Greedy k-centre: each of M choices compares with every patch, after a projection."""
-    rows, kept = images.train * images.foreground * config.features.grid**2, 0
-    if config.scoring.coreset < 1:
-        kept = bank_rows(config, images)
+    """Greedy k-centre: every distance between a choice and a patch, but few looks at all patches.
+
+    The rows are read once for some hundred choices, which are made from a shortlist; the products
+    of those with all rows pass through a GPU's memory (a CPU's tiles stay in its cache).
+    """
+    rows = images.train * images.foreground * config.features.grid**2
+    kept = bank_rows(config, images)
+    if kept >= round(rows):
+        kept = 0  # all are taken as they are
+    looks = math.ceil(kept / CHOSEN)
     flops = traffic = memory = 0.0
     for width in widths.values():
         narrow = min(width, config.scoring.coreset_projection)
-        flops += 2 * rows * width * narrow * (narrow < width) + 2 * kept * rows * narrow
-        traffic += FLOAT * kept * rows * (narrow + 8)  # 8: the running minimum and its neighbours
-        stacked = images.train * config.features.grid**2 * width
-        memory = max(memory, FLOAT * (stacked + rows * (width + 2 * narrow)))
-    seconds = device.seconds(flops, traffic, 10 * kept * len(widths))
-    held = _held(config, images, widths)
-    return Stage("coreset", flops, memory, seconds, host_bytes=held)
+        flops += 2 * kept * rows * narrow
+        traffic += DOUBLE * rows * (looks * (narrow + 8) + 2 * kept)
+        loop = (FLOAT + DOUBLE) * rows * narrow  # the projection, and the same on a grid
+        memory = max(memory, FLOAT * rows * width + loop)
+    launches = len(widths) * (6 * kept * REPLAYED + looks * (20 + rows / 8192))
+    held = _held(config, images)
+    return _on(device, "coreset", flops, memory, traffic, launches, held, double=True)
 
 
 def scoring(config: Config, images: Images, device: Device, widths: Widths) -> Stage:
@@ -225,12 +267,12 @@ def scoring(config: Config, images: Images, device: Device, widths: Widths) -> S
     flops = traffic = memory = 0.0
     for width in widths.values():
         flops += 2 * queries * rows * width * count
-        # the bank is centred anew for each scan, and read for every chunk of queries
-        traffic += FLOAT * rows * width * (4 + math.ceil(queries / SEARCH)) * count
+        # the bank is centred anew for each batch, and read for every chunk of queries
+        chunks = math.ceil(AT_ONCE * queries / SEARCH)
+        traffic += FLOAT * rows * width * (4 + chunks) * count / AT_ONCE
         memory += FLOAT * rows * width
     memory += FLOAT * rows * (max(widths.values()) + SEARCH)
-    seconds = device.seconds(flops, traffic, 60 * count * len(widths))
-    return Stage("scoring", flops, memory, seconds)
+    return _on(device, "scoring", flops, memory, traffic, 60 * count / AT_ONCE * len(widths))
 
 
 # --- sums and words -------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from lsfa_lite.data.background import remove_background
 from lsfa_lite.data.sample import valid_pixels
 from lsfa_lite.features.extract import square_pixels
 from lsfa_lite.features.fpfh import fpfh
-from lsfa_lite.scoring.metrics import aupro, pixel_auroc
+from lsfa_lite.scoring.metrics import aupro, merged, pixel_auroc, rank, take_apart
 
 UTILISATION = 0.5  # assumed share of the data sheet's rates that large float32 work reaches
 LAUNCH = 1e-5  # assumed seconds that a GPU takes to start one operation, however small
@@ -24,7 +24,9 @@ LAUNCH = 1e-5  # assumed seconds that a GPU takes to start one operation, howeve
 
 @dataclass(frozen=True)
 class Device:
-    """flops and bandwidth per second, memory in bytes, and where the numbers come from."""
+    """flops and bandwidth per second, memory in bytes, and where the numbers come from; double:
+    flops in float64.
+    """
 
     name: str
     flops: float
@@ -33,28 +35,46 @@ class Device:
     source: str
     utilisation: float = UTILISATION
     launch: float = LAUNCH
+    double: float = 0.0
 
     def seconds(self, flops: float, traffic: float = 0.0, launches: float = 0.0) -> float:
         """The slower of computing and of moving `traffic` bytes, and what starting takes."""
-        compute = flops / (self.flops * self.utilisation)
-        move = traffic / (self.bandwidth * self.utilisation)
-        return max(compute, move) + launches * self.launch
+        compute, move, start = self.parts(flops, traffic, launches)
+        return max(compute, move) + start
+
+    def parts(
+        self, flops: float, traffic: float = 0.0, launches: float = 0.0, double: bool = False
+    ) -> tuple[float, float, float]:
+        """Seconds of computing (in float64 if double), of moving bytes, and of starting."""
+        rate = self.double if double else self.flops
+        return (
+            flops / (rate * self.utilisation),
+            traffic / (self.bandwidth * self.utilisation),
+            launches * self.launch,
+        )
 
 
-# Peak float32 outside the tensor cores, as printed by the vendor.
+# Peak rates outside the tensor cores, as printed by the vendor; a T4 computes float64 at 1/32 of
+# its float32 (NVIDIA Turing GPU Architecture, white paper).
 DEVICES = {
-    "T4": Device("T4", 8.1e12, 320e9, 16e9, "NVIDIA T4 Tensor Core GPU, data sheet"),
-    "A100": Device(
-        "A100", 19.5e12, 2039e9, 80e9, "NVIDIA A100 Tensor Core GPU, data sheet (SXM, 80 GB)"
+    "T4": Device(
+        "T4", 8.1e12, 320e9, 16e9, "NVIDIA T4 Tensor Core GPU, data sheet", double=8.1e12 / 32
     ),
-    "H100": Device("H100", 67e12, 3350e9, 80e9, "NVIDIA H100 Tensor Core GPU, data sheet (SXM)"),
+    "A100": Device(
+        *("A100", 19.5e12, 2039e9, 80e9, "NVIDIA A100 Tensor Core GPU, data sheet (SXM, 80 GB)"),
+        double=9.7e12,
+    ),
+    "H100": Device(
+        *("H100", 67e12, 3350e9, 80e9, "NVIDIA H100 Tensor Core GPU, data sheet (SXM)"),
+        double=34e12,
+    ),
 }
 
 
 def measure_cpu() -> Device:
     """This machine with the threads that torch has: a matrix product, a long read, small steps."""
     square, long = torch.rand(1024, 1024), torch.rand(200_000, 128)
-    column, small = torch.rand(128), torch.rand(100)
+    column, small, double = torch.rand(128), torch.rand(100), square.double()
     return Device(
         f"this CPU, {torch.get_num_threads()} threads",
         2 * 1024**3 / best(lambda: square @ square),
@@ -63,6 +83,7 @@ def measure_cpu() -> Device:
         "measured",
         utilisation=1.0,
         launch=best(lambda: [small.argmax() for _ in range(100)]) / 100,
+        double=2 * 1024**3 / best(lambda: double @ double),
     )
 
 
@@ -72,7 +93,7 @@ class Host:
 
     clean: float  # background removal, one process; per pixel of the raw scan
     fpfh: float  # FPFH; per pixel of the part, at the size that the networks see
-    metrics: float  # one pass of pixel AUROC and two AUPRO; per pixel of the padded test scans
+    metrics: float  # pixel AUROC and two AUPRO from one sort; per pixel of the padded test scans
 
 
 def measure_host() -> Host:
@@ -90,9 +111,10 @@ def measure_host() -> Host:
     describe = best(lambda: fpfh(part, points.fpfh_radius, points.fpfh_neighbours))
 
     def measure() -> None:
-        pixel_auroc(maps, masks)
-        aupro(maps, masks, 0.3)
-        aupro(maps, masks, 0.01)
+        ranks = rank(merged(take_apart(maps, masks)))
+        pixel_auroc(ranks)
+        aupro(ranks, limit=0.3)
+        aupro(ranks, limit=0.01)
 
     return Host(clean / scan.mask.size, describe / len(part), best(measure) / noise.size)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -11,20 +13,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lsfa_book import costs, counts
+from lsfa_book.bench import inputs
 from lsfa_book.costs import MVTEC3D, Images, Stage, added, plan, reproduction, table
 from lsfa_book.devices import DEVICES, Device, Host, measure_cpu, measure_host
 from lsfa_lite.adaptation.adaptors import make_adaptor
+from lsfa_lite.adaptation.batches import held
 from lsfa_lite.adaptation.train import train
 from lsfa_lite.config import LITE, PAPER, AdaptationConfig
+from lsfa_lite.evaluation import evaluate
+from lsfa_lite.features import extract
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.nearest import nearest
 from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.projection import interpolate
+from lsfa_lite.scoring.coreset import greedy_coreset
 from lsfa_lite.scoring.patchcore import PatchCore
 
 T4 = DEVICES["T4"]
 HOST = Host(clean=1e-6, fpfh=1e-5, metrics=1e-7)
 BAGEL = MVTEC3D["bagel"]
+WIDE = PAPER.change(features__keep="float32")
 TINY = PAPER.change(features__grid=7, features__image_size=56, adaptation__steps=4)
 
 
@@ -111,7 +119,67 @@ def test_equation_1_with_all_centres_and_the_search_in_a_bank():
     assert counted(lambda: nearest(torch.rand(100, 96), torch.rand(300, 96))) == 2 * 100 * 300 * 96
 
 
+def test_the_coreset_s_products(monkeypatch):
+    """All but those of the last choices, of which no other row has to hear."""
+    monkeypatch.setattr("lsfa_lite.scoring.coreset.SHORTLIST", 32)
+    rows, width, kept = 3000, 40, 300
+    real = counted(lambda: greedy_coreset(torch.rand(rows, width), kept))
+    config = PAPER.change(features__grid=10, scoring__coreset=kept / rows)
+    stage = costs.coreset(config, Images(30, 0, 0, foreground=1.0), T4, {"rgb": width})
+    assert stage.flops == pytest.approx(real, rel=0.1)
+
+
 # --- memory -------------------------------------------------------------------------------
+
+
+def test_an_evaluation_takes_what_the_plan_says():
+    scored, samples = inputs.verdicts(40, 200)
+    bad = [i for i, sample in enumerate(samples) if sample.label]
+    chosen = bad + [i for i, sample in enumerate(samples) if not sample.label][:5]  # four in five
+    some = [scored[i] for i in chosen], [samples[i] for i in chosen]
+    evaluate(*some)  # what is made once is there
+    tracemalloc.start()
+    evaluate(*some)
+    peak = tracemalloc.get_traced_memory()[1] / (len(chosen) * 200**2)
+    tracemalloc.stop()
+    assert costs.METRIC_BYTES * 0.8 < peak < costs.METRIC_BYTES * 1.15
+
+
+def test_features_by_hand():
+    """244 bagels of 3136 patches, 768 and 1152 numbers of four bytes: 5.9 GB."""
+    whole = 244 * 3136 * (768 + 1152) * 4
+    assert costs.feature_bytes(WIDE, 244) == whole
+    assert costs.feature_bytes(WIDE, 244, 0.4) == pytest.approx(0.4 * whole)
+    half = PAPER.change(features__keep="float16", modalities=("3d",))
+    assert costs.feature_bytes(half, 244) == whole * 0.6 / 2
+
+
+def test_features_move_to_the_device_as_long_as_they_fit():
+    widths = {"rgb": 768, "3d": 1152}
+    few, many, more = (
+        costs.adaptation(WIDE, replace(BAGEL, train=n), T4, widths).bytes for n in (200, 300, 600)
+    )
+    assert many - few == pytest.approx(costs.feature_bytes(WIDE, 100, 0.4))
+    assert more == pytest.approx(few - costs.feature_bytes(WIDE, 200, 0.4))  # from the host
+    assert inspect.signature(held).parameters["limit"].default == costs.ON_DEVICE
+
+
+def test_a_fixed_number_of_rows():
+    fixed = PAPER.change(scoring__coreset_rows=20_000)
+    twice = replace(BAGEL, train=2 * 244)
+    assert costs.bank_rows(fixed, BAGEL) == costs.bank_rows(fixed, twice) == 20_000
+    assert costs.bank_rows(fixed, Images(2, 1, 1, foreground=0.5)) == 3136
+    once, double = (by_name(plan(fixed, i, T4))["coreset"] for i in (BAGEL, twice))
+    assert double.flops == pytest.approx(2 * once.flops, rel=1e-3)
+
+
+def test_all_rows_are_kept_without_a_choice():
+    every = PAPER.change(scoring__coreset=1.0)
+    assert by_name(plan(every, BAGEL, T4))["coreset"].flops == 0
+
+
+def test_a_gpu_sees_as_many_scans_together_as_the_extractor_gives_it():
+    assert costs.AT_ONCE == extract.AT_ONCE
 
 
 def test_bank_is_as_large_as_a_real_one():
@@ -134,9 +202,9 @@ def test_a_published_bank():
 
 
 def test_features_on_the_host_are_as_large_as_a_real_stack():
-    held = by_name(plan(PAPER, BAGEL, T4))["coreset"].host_bytes
-    one = 4 * 56**2 * (768 + 1152)
-    assert held == one * (2 * 244 + 22)
+    held = by_name(plan(WIDE, BAGEL, T4))["coreset"].host_bytes
+    one = 4 * 0.4 * 56**2 * (768 + 1152)
+    assert held == pytest.approx(one * (244 + 22))
 
 
 # --- what grows with what -----------------------------------------------------------------
@@ -181,6 +249,13 @@ def test_time_is_the_slower_of_computing_and_reading():
     assert device.seconds(1e12) == 2
     assert device.seconds(1e12, 4e9) == 8
     assert device.seconds(0, 0, 30) == pytest.approx(3)
+    slow = replace(device, double=1e11)
+    assert slow.parts(1e12, 4e9, 30, double=True) == pytest.approx((20, 8, 3))
+    for card in DEVICES.values():
+        assert card.double < card.flops
+        for stage in plan(PAPER, BAGEL, card):
+            compute, move, start = stage.parts
+            assert math.isnan(stage.seconds) or stage.seconds == max(compute, move) + start
 
 
 def test_faster_devices_are_faster_and_what_is_not_known_is_said():
