@@ -307,6 +307,15 @@ def reproduction(
     return added(stages)
 
 
+def of_a_scan(config: Config, images: Images, device: Device) -> dict[str, float]:
+    """Seconds of each stage for one scan that is scored against this category's banks."""
+    seen, judged = images.all, images.validation + images.test
+    scans = {"image network": seen, "point network": seen, "adapted features": seen}
+    scans["scoring"] = judged
+    stages = plan(config, images, device)
+    return {s.name: s.seconds / scans[s.name] for s in stages if s.name in scans}
+
+
 def added(stages: Iterable[Stage]) -> list[Stage]:
     """Stages of the same name as one: work and time add up, memory is that of the largest."""
     sums: dict[str, Stage] = {}

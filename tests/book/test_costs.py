@@ -307,6 +307,14 @@ def test_a_table_describes_its_scans_once_and_trains_once_a_run():
     assert costs.seconds(both) == pytest.approx(costs.seconds(whole.values()))
 
 
+def test_one_scan_is_its_share_of_the_category():
+    one, whole = costs.of_a_scan(PAPER, BAGEL, T4), by_name(plan(PAPER, BAGEL, T4))
+    assert one["point network"] * BAGEL.all == pytest.approx(whole["point network"].seconds)
+    assert one["scoring"] * (22 + 110) == pytest.approx(whole["scoring"].seconds)
+    assert "coreset" not in one
+    assert "point network" not in costs.of_a_scan(LITE, BAGEL, T4)  # FPFH is the host's
+
+
 def test_text():
     stages = plan(PAPER, BAGEL, T4)
     lines = table(stages).splitlines()

@@ -22,13 +22,17 @@ def shipped(device: str) -> Report | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
+def workers() -> Report | None:
+    """Seconds that the same runs took one worker and two: book/scripts/time_workers.py."""
+    return shipped("workers")
+
+
 def told(report: Report | None) -> str:
     """What it was measured on, and when: times without that mean nothing."""
     if report is None:
         return NOT_RUN
     machine, sizes = report["machine"], "smaller sizes" if report["quick"] else "full sizes"
-    threads = f"{report['threads']} of {report['cores']} cores"
-    words = machine["device"], threads, f"torch {machine['torch']}", sizes, report["date"][:10]
+    words = machine["device"], f"torch {machine['torch']}", sizes, report["date"][:10]
     return ", ".join(words)
 
 
