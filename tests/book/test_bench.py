@@ -190,6 +190,5 @@ def test_a_box_with_torch_and_little_else_has_a_bench():
     assert [line.split("  ")[0] for line in lines] == [
         "farthest points",
         "FPFH",
-        "one scan, scored",
     ]
     assert "lite, Point-MAE: banks of 5,000" in done.stdout

@@ -8,6 +8,7 @@ from on_device import CONVOLUTIONS, MARKS, agrees, both, close, normal, same
 
 from lsfa_lite.config import ImageConfig, PointConfig
 from lsfa_lite.features.extract import FeatureExtractor
+from lsfa_lite.features.fpfh import fpfh
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.nearest import nearest
 from lsfa_lite.features.points import describe_points, load_point_mae
@@ -53,6 +54,13 @@ def test_a_mean_over_patches(device):
             lambda values, where, part=part: average_into_patches(values, where, 112, 14)[part],
             *(device, normal(2000, 24), pixels),
         )
+
+
+@pytest.mark.parametrize("neighbours", [None, 30])
+def test_histograms_of_points(neighbours, device):
+    found, expected = both(lambda points: fpfh(points, 0.004, neighbours), device, CLOUD)
+    # a value on the edge of a bin may fall to its other side
+    assert ((found.cpu() - expected).abs() > 1e-6).float().mean() < 1e-3
 
 
 @pytest.mark.parametrize("offset", [0.0, 50.0])

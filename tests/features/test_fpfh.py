@@ -6,9 +6,11 @@ import time
 
 import numpy as np
 import pytest
+import torch
+from pretend_device import DEVICE, Pretend
 from scipy.spatial.transform import Rotation
 
-from lsfa_lite.features.fpfh import fpfh
+from lsfa_lite.features.fpfh import _least, fpfh
 
 
 def surface(count: int = 40, spacing: float = 0.001, height: str = "flat") -> np.ndarray:
@@ -110,13 +112,71 @@ def test_names_what_is_wrong() -> None:
         fpfh(points, 0.0)
     with pytest.raises(ValueError, match="in metres"):
         fpfh(points * 1000, 0.004)
+    with pytest.raises(ValueError, match="in metres"):
+        fpfh(points * 1000, 0.004, neighbours=20)
+    with pytest.raises(ValueError, match="neighbours = 1: expected 2 or more"):
+        fpfh(points, 0.004, neighbours=1)
+
+
+@pytest.mark.parametrize("neighbours", [None, 30])
+@pytest.mark.parametrize("height", ["bump", "dent"])
+def test_the_numbers_are_those_of_open3d(height: str, neighbours: int | None) -> None:
+    """A piece with noise, an isolated point, a pair of points, and points that lie there twice."""
+    o3d = pytest.importorskip("open3d")
+    noise = np.random.default_rng(0).normal(0, 2e-4, (1600, 3))
+    apart = [[0.3, 0.3, 0.5], [0.2, 0.2, 0.5], [0.2, 0.201, 0.5]]
+    points = np.vstack([surface(height=height) + noise, apart])
+    points = np.vstack([points, points[:100]])
+    search = (
+        o3d.geometry.KDTreeSearchParamRadius(0.004)
+        if neighbours is None
+        else o3d.geometry.KDTreeSearchParamHybrid(0.004, neighbours)
+    )
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
+    cloud.estimate_normals(search)
+    cloud.orient_normals_towards_camera_location(np.zeros(3))
+    raw = o3d.pipelines.registration.compute_fpfh_feature(cloud, search).data  # (33, P)
+    expected = raw.T.reshape(-1, 3, 11)
+    sums = expected.sum(axis=2, keepdims=True)
+    expected = np.divide(expected, sums, out=np.zeros_like(expected), where=sums > 0)
+    found = fpfh(points, 0.004, neighbours).reshape(-1, 3, 11)
+    different = np.abs(found - expected) > 1e-6
+    # of equal normals, and of neighbours equally far, open3d takes the one that rounding favours
+    assert different.mean() < 0.005
+
+
+def test_a_tensor_is_described_on_its_device() -> None:
+    points = surface(height="bump") + np.random.default_rng(0).normal(0, 1e-4, (1600, 3))
+    for neighbours, waits in ((30, 1), (None, 2)):
+        expected = fpfh(points, 0.004, neighbours)
+        assert torch.equal(
+            fpfh(torch.from_numpy(points), 0.004, neighbours), torch.from_numpy(expected)
+        )
+        with Pretend() as device:
+            moved = torch.from_numpy(points).to(DEVICE)
+            device.forget()
+            found = fpfh(moved, 0.004, neighbours)
+            assert device.counts() == {"waits": waits, "there": 0, "back": 1}
+            assert (found.device.type, found.dtype) == (DEVICE.type, torch.float32)
+            np.testing.assert_allclose(found.cpu().numpy(), expected, atol=1e-6)
+
+
+def test_normals_are_eigenvectors() -> None:
+    """Of the smallest eigenvalue, for flat, round, long and equal spreads; never NaN."""
+    turns = torch.linalg.qr(torch.randn(40, 3, 3, generator=torch.Generator().manual_seed(0)))[0]
+    for spread in ([1, 1, 0], [3, 2, 1], [5, 1, 0.5], [1, 1e-3, 1e-6], [1, 1, 0.999]):
+        matrices = (turns * torch.tensor(spread)) @ turns.mT
+        found = _least(matrices.double())
+        expected = torch.linalg.eigh(matrices.double()).eigenvectors[:, :, 0]
+        torch.testing.assert_close((found * expected).sum(1).abs(), torch.ones(40).double())
+    assert torch.isfinite(
+        _least(torch.eye(3)[None] * torch.tensor([0.0, 1.0])[:, None, None])
+    ).all()
 
 
 def test_a_whole_part_takes_under_three_seconds_of_one_core() -> None:
     points = surface(count=122, spacing=0.0008, height="bump")  # 14,884 points
-    fpfh(
-        points[:100], 0.006
-    )  # the import is not part of it; CPU time, since other work may share the machine
-    start = time.process_time()
+    fpfh(points[:100], 0.006)
+    start = time.process_time()  # CPU time, since other work may share the machine
     fpfh(points, 0.006)
     assert time.process_time() - start < 3

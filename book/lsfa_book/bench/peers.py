@@ -47,6 +47,16 @@ def cdist_groups(points: Tensor, centres: Tensor, size: int) -> Tensor:
     return distances.topk(size, largest=False).indices
 
 
+def open3d_fpfh(points: Tensor, radius: float, neighbours: int) -> np.ndarray:
+    o3d = open3d()
+    search = o3d.geometry.KDTreeSearchParamHybrid(radius, neighbours)
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(host(points).astype(np.float64)))
+    cloud.estimate_normals(search)
+    cloud.orient_normals_towards_camera_location(np.zeros(3))
+    raw = o3d.pipelines.registration.compute_fpfh_feature(cloud, search).data.T  # (P, 33)
+    return raw / 200  # each of three histograms sums to 200, where a point has neighbours
+
+
 # --- Eq. 1 ---------------------------------------------------------------------------------------
 
 
@@ -162,6 +172,7 @@ GROUPS = (
     Reference("scipy cKDTree", kd_tree_groups, same_indices),
     Reference("cdist, topk", cdist_groups, same_indices),
 )
+FPFH = (Reference("open3d", open3d_fpfh, same_values, "open3d"),)
 MIX_ALL = (Reference("one product alone", mixing),)
 MIX_FEW = (Reference("scipy cKDTree, einsum", kd_tree_mixing, same_values),)
 NEAREST = (

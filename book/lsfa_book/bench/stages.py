@@ -28,7 +28,7 @@ from lsfa_lite.features.sampling import farthest_point_sampling, nearest_groups
 from lsfa_lite.scoring.coreset import greedy_coreset
 from lsfa_lite.scoring.metrics import aupro
 
-POINTS = LITE.change(features__points__backbone="point_mae")  # LITE where open3d is missing
+POINTS = LITE.change(features__points__backbone="point_mae")
 WIDTHS: dict[str, dict[Modality, int]] = {
     "lite": {"rgb": 152, "3d": 33},
     "paper": {"rgb": 768, "3d": 1152},
@@ -70,7 +70,7 @@ def feature_stages() -> Iterator[Stage]:
         peers.FPS,
     )
     yield Stage("neighbours", "128 for 1024 of 20,000", grouping, nearest_groups, peers.GROUPS)
-    yield Stage("FPFH", "8192 points", histogram_input, fpfh, needs="open3d", host=True)
+    yield Stage("FPFH", "8192 points", histogram_input, fpfh, peers.FPFH)
     yield point_stage(POINTS, 8192)
     yield point_stage(PAPER, 20_000)
     yield mixing_stage("8192 points, 3 of 512, 288 wide", 8192, 512, 288, 3)
@@ -99,9 +99,9 @@ def grouping(device: torch.device) -> tuple[Tensor, Tensor, int]:
     return points, points[farthest_point_sampling(points, 1024)], 128
 
 
-def histogram_input(device: torch.device) -> tuple[np.ndarray, float, int]:
+def histogram_input(device: torch.device) -> tuple[Tensor, float, int]:
     config = LITE.features.points
-    return inputs.cloud(8192).numpy(), config.fpfh_radius, config.fpfh_neighbours
+    return inputs.cloud(8192, device), config.fpfh_radius, config.fpfh_neighbours
 
 
 def point_stage(config: Config, count: int) -> Stage:
@@ -223,7 +223,7 @@ def fused_sort(scored: list[Scored], samples: object) -> np.ndarray:
 def detector_stages(quick: bool, device: torch.device) -> Iterator[Stage]:
     gpu = device.type == "cuda"
     rows = 10_000 if quick and not gpu else 40_000
-    yield scan_stage("lite", LITE, 5000, needs="open3d")
+    yield scan_stage("lite", LITE, 5000)
     yield scan_stage("lite, Point-MAE", POINTS, 5000)
     yield scan_stage("paper", PAPER, rows)
     yield fit_stage(LITE.change(adaptation__steps=10) if quick else LITE, 10 if quick else 40)
@@ -234,7 +234,7 @@ def detector_stages(quick: bool, device: torch.device) -> Iterator[Stage]:
     yield fit_stage(fewer, 10 if gpu else 2)
 
 
-def scan_stage(name: str, config: Config, rows: int, needs: str = "") -> Stage:
+def scan_stage(name: str, config: Config, rows: int) -> Stage:
     def run(detector: LSFADetector, sample: Sample) -> Scored:
         return detector.score(sample)
 
@@ -245,7 +245,7 @@ def scan_stage(name: str, config: Config, rows: int, needs: str = "") -> Stage:
         return inputs.detector(config, rows, device)
 
     size = f"{name}: banks of {rows:,}"
-    return Stage("one scan, scored", size, make, run, (Reference("features alone", alone),), needs)
+    return Stage("one scan, scored", size, make, run, (Reference("features alone", alone),))
 
 
 def fit_stage(config: Config, parts: int) -> Stage:
