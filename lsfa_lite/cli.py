@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     clean = command("clean", "remove the ground plane of a data set", "src", "out")
     clean.add_argument("--distance", type=float, help="metres from the plane that go")
     clean.add_argument("--keep", choices=["largest", "sizeable"])
+    clean.add_argument("--workers", type=int, default=1, help="processes")
 
     fit = command("fit", "fit a detector on one category of a cleaned data set", "root")
     fit.add_argument("category")

@@ -44,7 +44,8 @@ def clean(arguments: argparse.Namespace) -> None:
 
     asked = {"plane_distance": arguments.distance, "keep": arguments.keep}
     config = BackgroundConfig(**{name: x for name, x in asked.items() if x is not None})
-    clean_folder(arguments.src, arguments.out, config, progress=True)
+    where = arguments.src, arguments.out
+    clean_folder(*where, config, workers=arguments.workers, progress=True)
 
 
 def fit(arguments: argparse.Namespace) -> None:
