@@ -41,23 +41,27 @@ def parser() -> argparse.ArgumentParser:
     clean = command("clean", "remove the ground plane of a data set", "src", "out")
     clean.add_argument("--distance", type=float, help="metres from the plane that go")
     clean.add_argument("--keep", choices=["largest", "sizeable"])
+    clean.add_argument("--workers", type=int, default=1, help="processes that clean scans")
 
     fit = command("fit", "fit a detector on one category of a cleaned data set", "root")
     fit.add_argument("category")
     fit.add_argument("--out", type=Path, required=True, help="folder of the model")
     add_config(fit)
+    add_workers(fit)
 
     score = command("score", "score scans with a fitted detector", "model")
     score.add_argument("paths", type=Path, nargs="+", help="folders of scans, or single files")
     score.add_argument("--out", type=Path, required=True)
     score.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
     score.add_argument("--device", default="cpu")
+    add_workers(score)
 
     text = "measure a detector on a category's test split"
     evaluate = command("evaluate", text, "model", "root")
     evaluate.add_argument("category")
     evaluate.add_argument("--json", action="store_true", help="print JSON instead of a table")
     evaluate.add_argument("--device", default="cpu")
+    add_workers(evaluate)
 
     command("doctor", "say what a data folder holds and what is wrong", "path")
     if book := the_book():
@@ -81,3 +85,7 @@ def add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", choices=["lite", "paper"], default="lite")
     command.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help=text)
     command.add_argument("--device", default="cpu")
+
+
+def add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--workers", type=int, default=1, help="processes that describe scans")

@@ -44,7 +44,16 @@ def clean(arguments: argparse.Namespace) -> None:
 
     asked = {"plane_distance": arguments.distance, "keep": arguments.keep}
     config = BackgroundConfig(**{name: x for name, x in asked.items() if x is not None})
-    clean_folder(arguments.src, arguments.out, config, progress=True)
+    where = arguments.src, arguments.out
+    clean_folder(*where, config, workers=arguments.workers, progress=True)
+
+
+def describe_ahead(arguments: argparse.Namespace, detector: Any, *splits: Any) -> None:
+    from lsfa_lite.features.ahead import describe_ahead
+
+    config, device = detector.config, arguments.device
+    what = config.features, splits, detector.modalities or config.modalities
+    describe_ahead(*what, arguments.workers, config.seed, device=device, progress=True)
 
 
 def fit(arguments: argparse.Namespace) -> None:
@@ -57,6 +66,7 @@ def fit(arguments: argparse.Namespace) -> None:
     config, background = config_of(arguments), background_of(arguments.root)
     detector = LSFADetector(config, arguments.device, background=background)
     data = MVTec3D(arguments.root, arguments.category)
+    describe_ahead(arguments, detector, data.train, data.validation)
     detector.fit(data.train, data.validation, progress=True)
     detector.save(arguments.out)
     what = f"{len(data.train)} samples with {' + '.join(detector.modalities)}"
@@ -71,8 +81,9 @@ def score(arguments: argparse.Namespace) -> None:
     intrinsics = Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
     detector = LSFADetector.load(arguments.model, arguments.device)
     rows: list[tuple[str, Scored]] = []
-    for path in arguments.paths:
-        scans = Folder(path, intrinsics)
+    folders = [Folder(path, intrinsics) for path in arguments.paths]
+    describe_ahead(arguments, detector, *folders)
+    for scans in folders:
         for entry, sample in zip(scans.entries, scans, strict=True):
             scored = detector.score([sample])[0]
             name = f"{len(rows):03d}-{entry.stem}"
@@ -91,6 +102,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     detector = LSFADetector.load(arguments.model, arguments.device)
     test = MVTec3D(arguments.root, arguments.category).test
+    describe_ahead(arguments, detector, test)
     table = evaluate(detector.score(test, progress=not arguments.json), test)
     print(json.dumps(table, indent=2) if arguments.json else evaluation_table(table))
 

@@ -110,6 +110,26 @@ def test_evaluate_prints_a_table_and_json(cleaned, model, capsys):
     assert all(0 <= value <= 1 for value in table["all"].values())
 
 
+def test_workers_describe_all_scans_ahead(cleaned, model, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def ahead(config, splits, modalities, workers, seed, *, device, progress):
+        asked.append((sum(map(len, splits)), modalities, workers, device))
+        raise ValueError("enough")
+
+    monkeypatch.setattr("lsfa_lite.features.ahead.describe_ahead", ahead)
+    test, out = cleaned / "ring/test", ["--out", str(tmp_path / "out")]
+    for call in (
+        ["fit", str(cleaned), "ring", *out],
+        ["evaluate", str(model), str(cleaned), "ring"],
+        ["score", str(model), str(test / "hole"), str(test / "good"), *out],
+    ):
+        assert main([*call, "--workers", "3"]) == 2
+        assert "enough" in capsys.readouterr().err
+    assert asked == [(count, ("rgb", "3d"), 3, "cpu") for count in (7, 6, 3)]
+    assert not (tmp_path / "out").exists()
+
+
 def test_doctor_names_the_table_that_is_still_there(cleaned, capsys):
     main(["doctor", str(cleaned.parent / "raw")])
     assert "lsfa-lite clean SRC OUT" in capsys.readouterr().out

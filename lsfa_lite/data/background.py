@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
 from lsfa_lite.data.mvtec3d import categories, list_split, not_there
+from lsfa_lite.data.processes import in_processes
 from lsfa_lite.data.sample import Sample, valid_pixels
 from lsfa_lite.data.scans import SPLITS, Entry, read_scan
 
@@ -179,16 +180,19 @@ def clean_folder(
     config: BackgroundConfig | None = None,
     *,
     only: Sequence[str] | None = None,
+    workers: int = 1,
     progress: bool = False,
 ) -> int:
     """Write a cleaned copy of an MVTec-layout root; returns how many scans were written.
 
     Scans that `out` already holds are skipped, so an interrupted run goes on. `only` names the
-    categories wanted (default: all). Class ids of the ground truth are kept.
+    categories wanted (default: all). Class ids of the ground truth are kept. `workers` processes
+    write the same bytes as one (`in_processes` says what a script needs for them).
     Raises ValueError if `out` is `src` or in it, for no or an unknown category, and if `out` was
     begun with another config.
     """
     src, out, config = Path(src), Path(out), config or BackgroundConfig()
+    engine = in_processes(workers)
     if src.resolve() == out.resolve() or src.resolve() in out.resolve().parents:
         raise ValueError(f"{out}: lies in {src}; the originals are never touched, name another")
     found = categories(src)
@@ -203,14 +207,13 @@ def clean_folder(
         temporary.write_text(text)
     entries = [e for name in wanted for split in SPLITS for e in list_split(src / name / split)]
     folders = [out / entry.path.parents[1].relative_to(src) for entry in entries]
-    todo = [
-        (entry, folder)
+    tasks = [
+        (clean_scan, entry, folder, config)
         for entry, folder in zip(entries, folders, strict=True)
         if not (folder / "xyz" / f"{entry.stem}.tiff").exists()  # the file that is written last
     ]
-    for entry, folder in tqdm(todo, desc="clean", unit="scan", disable=not progress):
-        clean_scan(entry, folder, config)
-    return len(todo)
+    bar = tqdm(engine(tasks), "clean", len(tasks), unit="scan", disable=not progress)
+    return sum(1 for _ in bar)
 
 
 def background_of(root: str | Path) -> BackgroundConfig | None:

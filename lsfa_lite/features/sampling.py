@@ -105,7 +105,9 @@ def _nearest(tree: Any, centres: np.ndarray, size: int, wide: int) -> np.ndarray
 
 
 def _inside(points: Tensor, valid: Tensor | None, count: int, what: str) -> Tensor:
-    """valid, or all points; ValueError where a cloud has too few of them (the host waits once)."""
+    """valid, or all points; ValueError where a cloud has too few of them. The host waits for a GPU
+    once, and not at all where `valid` lies on the host.
+    """
     if points.ndim != 3:
         raise ValueError(f"points has shape {tuple(points.shape)}, expected (B, P, 3)")
     if valid is None:
@@ -113,9 +115,9 @@ def _inside(points: Tensor, valid: Tensor | None, count: int, what: str) -> Tens
         return points.new_ones(points.shape[:2], dtype=torch.bool)
     if valid.dtype != torch.bool or valid.shape != points.shape[:2]:
         raise ValueError(f"valid is {valid.dtype} {tuple(valid.shape)}, expected bool (B, P)")
-    smallest = int(valid.sum(dim=1).argmin())
-    _check(points[smallest, valid[smallest]], count, what)
-    return valid
+    fewest = int(valid.sum(dim=1).min())
+    _check(points[0, :fewest], count, what)
+    return valid.to(points.device, non_blocking=True)
 
 
 def _check(points: Tensor, count: int, what: str) -> None:

@@ -253,6 +253,17 @@ def test_clean_folder_keeps_layout_and_ids(root):
     assert set(np.unique(ids)) == {0, 253}
 
 
+def test_clean_folder_in_two_processes_writes_the_same_bytes_and_goes_on(root):
+    background.clean_folder(root / "src", root / "one")
+    assert background.clean_folder(root / "src", root / "two", only=["knob"], workers=2) == 3
+    assert background.clean_folder(root / "src", root / "two", workers=2) == 3
+    assert content(root / "two") == content(root / "one")
+    assert background.clean_folder(root / "src", root / "two", workers=2) == 0
+    with pytest.raises(ValueError, match="workers = 0"):
+        background.clean_folder(root / "src", root / "none", workers=0)
+    assert not (root / "none").exists()
+
+
 def test_clean_folder_goes_on_where_it_stopped(root):
     assert background.clean_folder(root / "src", root / "out", only=["dome"]) == 3
     assert not (root / "out/knob").exists()
@@ -274,12 +285,15 @@ def test_clean_folder_never_in_place(root, out):
     assert content(root / "src") == before
 
 
-def test_clean_folder_names_a_bad_file_and_leaves_nothing_half(root):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_clean_folder_names_a_bad_file_and_leaves_nothing_half(root, workers):
     bad = root / "src/dome/train/good/xyz/001.tiff"
     bad.write_bytes(bad.read_bytes()[:5000])
-    with pytest.raises(ValueError, match=r"001\.tiff"):
-        background.clean_folder(root / "src", root / "out")
-    assert not [name for name in content(root / "out") if "001" in name or ".part" in name]
+    with pytest.raises(ValueError, match=r"001\.tiff: cannot be read as a TIFF"):
+        background.clean_folder(root / "src", root / "out", workers=workers)
+    left = content(root / "out")
+    assert not [name for name in left if Path(name).match("dome/train/good/*/001.*")]
+    assert not [name for name in left if ".part" in name]
     with pytest.raises(ValueError, match="no category 'cup'; there are dome, knob"):
         background.clean_folder(root / "src", root / "out", only=["cup"])
 

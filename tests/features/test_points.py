@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pretend_device import DEVICE, Pretend
 from safetensors.torch import save_file
 from scipy.special import erf
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -18,6 +19,7 @@ from lsfa_lite.features import point_weights
 from lsfa_lite.features.point_weights import PACKAGE_WEIGHTS, published_weights
 from lsfa_lite.features.points import (
     PointMAE,
+    describe_clouds,
     describe_points,
     group,
     load_point_mae,
@@ -221,6 +223,49 @@ def test_bad_clouds_are_refused() -> None:
         points[3, 1] = bad
         with pytest.raises(ValueError, match="NaN or Inf"):
             describe_points(model, points, TINY)
+
+
+@pytest.mark.parametrize("norm", ["none", "unit_sphere"])
+@pytest.mark.parametrize("kind", ["running", "batch"])
+@pytest.mark.parametrize("sizes", [(200, 40, 90), (200, 150), (7,)])
+def test_clouds_at_once_are_described_as_each_alone(norm, kind, sizes) -> None:
+    """Some are thinned, some filled up; a cloud's batch statistics are its own."""
+    config = dataclasses.replace(TINY, point_norm=norm, batch_norm=kind, max_points=100)
+    model = shaken(config)
+    clouds = [cloud(size, seed) * (seed + 1) for seed, size in enumerate(sizes)]
+    together = describe_clouds(model, clouds, config, seed=4)
+    assert len(together) == len(clouds)
+    for points, (centres, features) in zip(clouds, together, strict=True):
+        expected = describe_points(model, points, config, seed=4)
+        assert torch.equal(centres, expected[0])
+        torch.testing.assert_close(features, expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_bad_cloud_of_several_is_named() -> None:
+    model, bad = shaken(), cloud()
+    bad[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="cloud 1: points has NaN or Inf"):
+        describe_clouds(model, [cloud(), bad], TINY)
+    with pytest.raises(ValueError, match="cloud 0: 4 points cannot give 6 centres"):
+        describe_clouds(model, [cloud(4), cloud(5)], TINY)
+    few = dataclasses.replace(TINY, groups=3)
+    with pytest.raises(ValueError, match="b: 4 points cannot give 5 neighbours"):
+        describe_clouds(model, [cloud(), cloud(4)], few, names=["a", "b"])
+
+
+def test_several_clouds_take_little_more_than_the_launches_of_one() -> None:
+    config = dataclasses.replace(TINY, groups=64, max_points=150)
+    model, clouds = shaken(config), [cloud(100 + 20 * seed, seed) for seed in range(8)]
+    with Pretend() as device:
+        model.to(DEVICE)
+        moved = [points.to(DEVICE) for points in clouds]
+        device.forget()
+        describe_points(model, moved[0], config)
+        alone = device.launches
+        device.forget()
+        describe_clouds(model, moved, config)
+        assert device.launches < 2 * alone
+        assert device.counts()["waits"] == 1  # are they finite?
 
 
 @pytest.mark.parametrize("norm", ["none", "unit_sphere"])

@@ -1,74 +1,26 @@
 """Where runs are done: here one after the other, in several processes, or on a Ray cluster.
 
-An engine takes tasks (function, arguments...) and yields (index of the task, what it returned) in
-the order in which they end. Results are written by the one who asked, so a lost worker loses the
-run that it was doing, and nothing else.
+Results are written by the one who asked, so a lost worker loses the run that it was doing, and
+nothing else.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
-Task = tuple[Any, ...]
-Engine = Callable[[Sequence[Task]], Iterator[tuple[int, Any]]]
+from lsfa_lite.data import processes
+from lsfa_lite.data.processes import Engine, Task, call, in_this_process
 
-
-def in_this_process(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-    for index, (function, *arguments) in enumerate(tasks):
-        yield index, function(*arguments)
+__all__ = ["Engine", "in_processes", "in_this_process", "on_ray"]
 
 
 def in_processes(workers: int) -> Engine:
     """An engine of `workers` processes on this machine, the cores shared evenly."""
-    if workers == 1:
-        return in_this_process
-    threads = max(1, torch.get_num_threads() // workers)
-
-    def engine(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
-        context = get_context("spawn")  # a forked process must not use CUDA
-        others = active_children()
-        with ProcessPoolExecutor(workers, context, _begin, (threads,)) as pool:
-            waiting = {pool.submit(*task): index for index, task in enumerate(tasks)}
-            try:
-                for future in as_completed(waiting):
-                    yield waiting[future], future.result()
-            except BrokenProcessPool as error:
-                raise ValueError(
-                    "a worker was killed, perhaps for want of memory; what is done is kept: "
-                    "go on with --resume, and fewer --workers"
-                ) from error
-            except (KeyboardInterrupt, GeneratorExit):  # do not wait for what is half done
-                for worker in set(active_children()) - set(others):
-                    worker.terminate()
-                raise
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    return engine
-
-
-def _begin(threads: int) -> None:
-    """Start of a worker: its share of the cores; Ctrl-C is for the one who asked."""
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Without this a worker whose parent was killed would wait for work for ever."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
+    return processes.in_processes(workers, max(1, torch.get_num_threads() // max(1, workers)))
 
 
 def on_ray(
@@ -91,7 +43,7 @@ def on_ray(
                 address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR
             )
         try:
-            remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(_call)
+            remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(call)
             waiting = {remote.remote(task): index for index, task in enumerate(tasks)}
             while waiting:
                 (ready,), _ = ray.wait(list(waiting), num_returns=1)
@@ -101,8 +53,3 @@ def on_ray(
                 ray.shutdown()
 
     return engine
-
-
-def _call(task: Task) -> Any:
-    function, *arguments = task
-    return function(*arguments)

@@ -8,8 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -187,12 +185,6 @@ def killed_once(marker: Path) -> str:
     return "done"
 
 
-def test_a_killed_process_is_told_and_costs_no_other_record(tmp_path: Path):
-    engine = in_processes(2)
-    with pytest.raises(ValueError, match="--resume"):
-        list(engine([(killed_once, tmp_path / "mark"), (str, 1)]))
-
-
 def test_ray_goes_on_when_a_worker_is_killed(parts: Parts, records: Path, tmp_path: Path):
     ray = pytest.importorskip("ray")
     ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
@@ -235,52 +227,6 @@ def test_a_wrong_call_is_one_line_before_any_run(
     assert main(["reproduce", "--out", "out", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def alive(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
-
-
-SLEEPERS = """
-import os, signal, sys, time
-from pathlib import Path
-from lsfa_book.studies.engines import in_processes
-
-def sleep(folder):
-    (folder / str(os.getpid())).touch()
-    time.sleep(300)
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    list(in_processes(2)([(sleep, Path(sys.argv[1]))] * 2))
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
-@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_with_the_one_who_asked(way: signal.Signals, tmp_path: Path):
-    script, marks = tmp_path / "sleepers.py", tmp_path / "marks"
-    script.write_text(SLEEPERS)
-    marks.mkdir()
-    process = subprocess.Popen([sys.executable, script, marks], stderr=subprocess.DEVNULL)
-    try:
-        assert wait_for(lambda: len(list(marks.iterdir())) == 2)
-        process.send_signal(way)
-        assert process.wait(20) != 0
-        assert wait_for(lambda: not any(alive(int(mark.name)) for mark in marks.iterdir()), 20)
-    finally:
-        process.kill()
-        for mark in marks.iterdir():
-            if alive(int(mark.name)):
-                os.kill(int(mark.name), signal.SIGKILL)
 
 
 def test_gathering_nothing_leaves_the_shipped_records_alone(tmp_path: Path):
