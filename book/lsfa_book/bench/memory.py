@@ -64,7 +64,7 @@ def peak_of_fit(config: Config, parts: int, device: str = "cpu") -> dict[str, An
     return {
         "parts": parts,
         "before_mb": before,
-        "peak_mb": peak,
+        "fit_mb": peak,
         "card_mb": card,
         "seconds": seconds,
     }

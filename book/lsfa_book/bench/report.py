@@ -97,6 +97,8 @@ def shown(row: Row) -> str:
     """Its time, or why there is none."""
     if "seconds" not in row:
         return str(row.get("error") or row.get("left_out") or "")
+    if "fit_mb" in row:  # of a process of its own; its time is not what was asked
+        return " + ".join(f"{row[k] / 1000:.2f} GB" for k in ("fit_mb", "card_mb") if row.get(k))
     first_alone = "" if row["calls"] else "~"
     seconds = row["seconds"]
     return first_alone + (f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms")

@@ -48,6 +48,7 @@ def run_stage(stage: Stage, device: torch.device, calls: int, limit: float) -> R
         given = stage.make(device)
         timing, ours = measure(lambda: stage.run(*given), device, calls, limit)
         row |= asdict(timing) | {"peak_mb": peak_mb(device)}
+        row |= stage.facts(ours) if stage.facts else {}
     except Exception as error:  # whatever it is, the other stages are still worth their time
         return {"error": words(error)}
     row["references"] = [

@@ -31,6 +31,7 @@ class Stage:
     """make: device -> inputs, in no time that counts; run(*inputs) is timed.
 
     host: the work is the CPU's, wherever the tensors lie.
+    facts: result -> what the report keeps of it, beside its time.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Stage:
     references: tuple[Reference, ...] = ()
     needs: str = ""
     host: bool = False
+    facts: Callable[[Any], dict[str, Any]] | None = None
 
 
 def lacks(module: str) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lsfa_book.bench import inputs, peers
+from lsfa_book import mini3d
+from lsfa_book.bench import inputs, memory, peers
 from lsfa_book.bench.stage import Reference, Stage
 from lsfa_lite.adaptation.losses import local_compactness
 from lsfa_lite.adaptation.train import iterate
 from lsfa_lite.config import LITE, PAPER, BackgroundConfig, Config, Modality
-from lsfa_lite.data.background import remove_background
+from lsfa_lite.data.background import clean_folder, remove_background
+from lsfa_lite.data.mvtec3d import MVTec3D
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector, Scored
-from lsfa_lite.evaluation import evaluate
+from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.fpfh import fpfh
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.nearest import nearest
@@ -29,8 +33,10 @@ from lsfa_lite.scoring.coreset import greedy_coreset
 from lsfa_lite.scoring.metrics import aupro
 
 POINTS = LITE.change(features__points__backbone="point_mae")
+FINE = LITE.change(name="lite at grid 56", features__grid=56)
 WIDTHS: dict[str, dict[Modality, int]] = {
     "lite": {"rgb": 152, "3d": 33},
+    "lite at grid 56": {"rgb": 152, "3d": 33},
     "paper": {"rgb": 768, "3d": 1152},
 }
 
@@ -226,6 +232,13 @@ def detector_stages(quick: bool, device: torch.device) -> Iterator[Stage]:
     yield scan_stage("lite", LITE, 5000)
     yield scan_stage("lite, Point-MAE", POINTS, 5000)
     yield scan_stage("paper", PAPER, rows)
+    if not quick:
+        yield scan_stage(FINE.name, FINE, 5000)
+        yield fit_stage(FINE, 40)
+        yield category_stage(FINE)
+        yield memory_stage(200)
+        yield memory_stage(250)
+        yield memory_stage(400)
     yield fit_stage(LITE.change(adaptation__steps=10) if quick else LITE, 10 if quick else 40)
     steps = {(True, True): 20, (True, False): 300}.get((gpu, quick), 1)
     fewer = PAPER.change(adaptation__steps=steps)
@@ -257,4 +270,42 @@ def fit_stage(config: Config, parts: int) -> Stage:
 
     size = f"{config.name}: {parts} parts, grid {grid}, {steps} steps"
     fit: Callable[..., Any] = LSFADetector.fit_features
-    return Stage("fit from features", size, make, fit)
+    return Stage("fit from features", size, make, fit, FIT)
+
+
+def category_stage(config: Config) -> Stage:
+    """All that a user waits for: a category of mini3d, from raw scans to the table of metrics."""
+
+    def make(device: torch.device) -> tuple[TemporaryDirectory[str], torch.device]:
+        raw = TemporaryDirectory()  # gone with the last who knows it
+        mini3d.write(raw.name, mini3d.Mini3DConfig(), ["ring"])
+        return raw, device
+
+    def run(raw: TemporaryDirectory[str], device: torch.device) -> Table:
+        with TemporaryDirectory() as clean:
+            clean_folder(raw.name, clean, workers=os.cpu_count() or 1)
+            parts = MVTec3D(clean, "ring")
+            detector = LSFADetector(config.change(features__cache=False), device)
+            detector.fit(parts.train, parts.validation)
+            return evaluate(detector.score(parts.test), parts.test)
+
+    size = f"{config.name}: grid {config.features.grid}, 40 + 16 + 56 scans of 256 x 256"
+    return Stage("a category, raw to metrics", size, make, run)
+
+
+def memory_stage(parts: int) -> Stage:
+    size = f"paper: {parts} parts, a coreset of {memory.ROWS:,}, 1 step"
+    return Stage(
+        "memory of a fit",
+        size,
+        lambda device: (parts, str(device)),
+        memory.measured,
+        facts=lambda found: {key: found[key] for key in ("fit_mb", "card_mb", "before_mb")},
+    )
+
+
+FIT = (  # of one detector, in this order: each finds what the last has left
+    Reference("adaptation alone", lambda detector, parts: detector.adapt_to(parts)),
+    Reference("banks alone", lambda detector, parts: detector.remember(parts)),
+    Reference("calibration alone", lambda detector, parts: detector.calibrate(parts)),
+)
