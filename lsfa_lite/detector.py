@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from lsfa_lite import model_folder
 from lsfa_lite.adaptation.train import Adaptation, train
 from lsfa_lite.config import LITE, BackgroundConfig, Config, Modality, from_json, to_json
+from lsfa_lite.data.ahead import read_ahead
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.features.extract import (
     AT_ONCE,
@@ -241,7 +242,8 @@ class LSFADetector:
         wanted = self._check_wanted(modalities)
         if isinstance(samples, Sample):
             return self._score([samples], wanted)[0]
-        shown = tqdm(samples, "scores", disable=not progress)
+        read = samples if self._at_once == 1 else read_ahead(samples, 2 * self._at_once)
+        shown = tqdm(read, "scores", len(samples), disable=not progress)
         return [one for some in chunks(shown, self._at_once) for one in self._score(some, wanted)]
 
     def predict(self, samples: Sequence[Sample]) -> np.ndarray:

@@ -14,9 +14,9 @@ from lsfa_lite.config import Config
 
 STEPS = 30
 AT_MOST = {  # extract: 4 parts at once; adapt: the way there (40), 30 steps; score: 3 parts at once
-    "extract": {"waits": 6, "there": 9, "back": 2},
+    "extract": {"waits": 4, "there": 5, "back": 3},
     "adapt": {"waits": 50, "there": 40 + 5 * STEPS, "back": 3},  # three of the steps settle
-    "score": {"waits": 8, "there": 15, "back": 5},
+    "score": {"waits": 8, "there": 15, "back": 6},
 }
 
 

@@ -17,13 +17,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lsfa_lite.config import FeatureConfig, Modality, to_json
+from lsfa_lite.data.ahead import read_ahead
 from lsfa_lite.data.sample import Sample, valid_pixels
 from lsfa_lite.features.cache import cached, content_key, fingerprint, grown, shrunk
-from lsfa_lite.features.fpfh import fpfh
+from lsfa_lite.features.fpfh import histograms
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.patches import PatchFeatures, PatchStack
 from lsfa_lite.features.point_network import PointMAE
-from lsfa_lite.features.points import describe_points, load_point_mae, thins
+from lsfa_lite.features.points import describe_clouds, describe_points, load_point_mae, thins
 from lsfa_lite.features.projection import (
     average_into_patches,
     interpolate,
@@ -201,8 +202,9 @@ class FeatureExtractor:
 
         packed: only patches on a part are kept, N is the most that one sample has of them.
         """
-        shown = tqdm(samples, "features", disable=not progress)
-        at_once = 1 if self.device.type == "cpu" else AT_ONCE
+        cpu = self.device.type == "cpu"
+        at_once, read = (1, samples) if cpu else (AT_ONCE, read_ahead(samples, 2 * AT_ONCE))
+        shown = tqdm(read, "features", len(samples), disable=not progress)
         described = (row for some in chunks(shown, at_once) for row in self.rows(some, modalities))
         return PatchStack.of(described, len(samples), packed=packed, dtype=self._kept)
 
@@ -263,28 +265,39 @@ class FeatureExtractor:
 
     @torch.no_grad()
     def _describe_clouds(self, clouds: Sequence[np.ndarray], paths: Sequence[str]) -> Tensor:
-        pairs = zip(clouds, paths, strict=True)
-        return torch.stack([self._describe_cloud(xyz, path) for xyz, path in pairs])  # B N D
+        size, grid = self.config.image_size, self.config.grid
+        seen = [valid_pixels(xyz) for xyz in clouds]  # H W
+        counts = [int(there.sum()) for there in seen]
+        pairs = zip(clouds, seen, strict=True)
+        together = np.concatenate([xyz[there] for xyz, there in pairs])  # in one copy
+        points = self._there(torch.from_numpy(together)).split(counts)  # P 3
+        flat = np.concatenate([np.flatnonzero(there) for there in seen])
+        pixels = self._there(torch.from_numpy(flat)).split(counts)  # P
+        values = zip(self._point_features(points, paths), pixels, strict=True)
+        return torch.stack([average_into_patches(v, p, size, grid)[0] for v, p in values])  # B N D
 
-    def _describe_cloud(self, xyz: np.ndarray, path: str) -> Tensor:
-        config = self.config.points
-        seen = valid_pixels(xyz)
-        pixels = torch.from_numpy(np.flatnonzero(seen))  # P
-        try:
-            if config.backbone == "fpfh":  # describes points, not groups: nothing to interpolate
-                described = fpfh(xyz[seen], config.fpfh_radius, config.fpfh_neighbours)
-                values = torch.from_numpy(described)  # P D; Open3D works on the host
+    def _point_features(self, clouds: Sequence[Tensor], paths: Sequence[str]) -> list[Tensor]:
+        """(P, D) of each cloud. FPFH describes points; the network groups, and Eq. 1 points."""
+        config, network = self.config.points, self.network("3d")
+        if config.backbone == "fpfh":
+            return histograms(clouds, config.fpfh_radius, config.fpfh_neighbours, paths)
+        assert isinstance(network, PointMAE)
+        with self._precision():
+            if self.device.type != "cpu":
+                described = describe_clouds(network, clouds, config, self.seed, paths)
             else:
-                points, pixels = self._there(torch.from_numpy(xyz[seen])), self._there(pixels)
-                network = self.network("3d")
-                assert isinstance(network, PointMAE)
-                with self._precision():
-                    centres, features = describe_points(network, points, config, self.seed)
-                how = config.neighbours, config.power
-                values = interpolate(points, centres, features.float(), *how)
+                described = [
+                    self._points_of(network, *each) for each in zip(clouds, paths, strict=True)
+                ]
+        how = config.neighbours, config.power
+        pairs = zip(clouds, described, strict=True)
+        return [interpolate(p, centres, found.float(), *how) for p, (centres, found) in pairs]
+
+    def _points_of(self, network: PointMAE, points: Tensor, path: str) -> tuple[Tensor, Tensor]:
+        try:
+            return describe_points(network, points, self.config.points, self.seed)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        return average_into_patches(values, pixels, self.config.image_size, self.config.grid)[0]
 
 
 FORMAT = 1  # of the cached features; raised when the same weights would give other features

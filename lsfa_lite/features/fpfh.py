@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -35,11 +36,44 @@ def fpfh(points: Points, radius: float, neighbours: int | None = None) -> Points
     radius that is not positive, or one in which no point has a neighbour.
     """
     if isinstance(points, np.ndarray):
-        return _fpfh(torch.from_numpy(points), radius, neighbours).numpy()
-    return _fpfh(points, radius, neighbours)
+        return histograms([torch.from_numpy(points)], radius, neighbours)[0].numpy()
+    return histograms([points], radius, neighbours)[0]
 
 
-def _fpfh(points: Tensor, radius: float, neighbours: int | None) -> Tensor:
+@torch.no_grad()
+def histograms(
+    clouds: Sequence[Tensor],
+    radius: float,
+    neighbours: int | None = None,
+    names: Sequence[str] = (),
+) -> list[Tensor]:
+    """`fpfh` of several clouds, for which the host waits once; errors begin with their names."""
+    found = []
+    for index, points in enumerate(clouds):
+        try:
+            found.append(_fpfh(points, radius, neighbours))
+        except ValueError as error:
+            raise ValueError(_of(names, index, str(error))) from error
+    checks = torch.stack([check for _, check in found]).cpu()  # here the host waits
+    for index, (finite, described) in enumerate(checks.tolist()):
+        if not finite:
+            words = "points have NaN or Inf; keep only the pixels that the sensor saw"
+            raise ValueError(_of(names, index, words))
+        if not described:
+            words = (
+                f"radius = {radius} m: no point has a neighbour that near; "
+                "is the cloud in metres, and the radius larger than the spacing of its points?"
+            )
+            raise ValueError(_of(names, index, words))
+    return [values for values, _ in found]
+
+
+def _of(names: Sequence[str], index: int, words: str) -> str:
+    return f"{names[index]}: {words}" if names else words
+
+
+def _fpfh(points: Tensor, radius: float, neighbours: int | None) -> tuple[Tensor, Tensor]:
+    """(P, 3) -> (P, 33), and whether all points were finite and any could be described (2,)."""
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"points have shape {tuple(points.shape)}, expected (P, 3) in metres")
     if len(points) < 4:
@@ -60,15 +94,8 @@ def _fpfh(points: Tensor, radius: float, neighbours: int | None) -> Tensor:
     table = F.pad(rearrange(own, "p a b -> p (a b)"), (0, 0, 0, 1))  # row P: the absent
     around = F.embedding_bag(index, table, mode="sum", per_sample_weights=weight)
     summed = _shares(rearrange(around, "p (a b) -> p a b", a=ANGLES)) + own  # P 3 11
-    finite, described = torch.stack([seen.all(), summed.any()]).cpu()  # here the host waits
-    if not finite:
-        raise ValueError("points have NaN or Inf; keep only the pixels that the sensor saw")
-    if not described:
-        raise ValueError(
-            f"radius = {radius} m: no point has a neighbour that near; "
-            "is the cloud in metres, and the radius larger than the spacing of its points?"
-        )
-    return rearrange(_shares(summed), "p a b -> p (a b)").float()
+    good = torch.stack([seen.all(), summed.any()])
+    return rearrange(_shares(summed), "p a b -> p (a b)").float(), good
 
 
 def _shares(histograms: Tensor) -> Tensor:

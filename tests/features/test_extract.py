@@ -126,7 +126,7 @@ def test_a_stack_is_its_rows_in_what_they_share(extractor, rings):
 
 def test_what_is_not_asked_for_is_not_described(rings, monkeypatch):
     extractor = FeatureExtractor(dataclasses.replace(QUICK.features, cache=False))
-    monkeypatch.setattr(extractor, "_describe_cloud", None)  # would fail if it were called
+    monkeypatch.setattr(extractor, "_point_features", None)  # would fail if it were called
     assert list(extractor.stack(rings["test"][:1], ["rgb"]).features) == ["rgb"]
 
 
@@ -143,7 +143,7 @@ class TestCache:
         first = FeatureExtractor(QUICK.features)(rings["test"][0])
         fresh = FeatureExtractor(QUICK.features)
         monkeypatch.setattr(fresh, "_describe_images", None)  # would fail if it were called
-        monkeypatch.setattr(fresh, "_describe_cloud", None)
+        monkeypatch.setattr(fresh, "_point_features", None)
         again = fresh(rings["test"][0])
         uncached = FeatureExtractor(dataclasses.replace(QUICK.features, cache=False))
         written = sorted(tmp_path.rglob("*"))
