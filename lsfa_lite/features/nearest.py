@@ -5,15 +5,20 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import torch
+from einops import rearrange
 from torch import Tensor
+
+ROWS = 4096  # of the bank at a time on a CPU: their distances stay in its cache
+TILE = 256  # the least of so many is found by vector instructions, which row it is only then
 
 
 @torch.no_grad()
 def nearest(queries: Tensor, bank: Tensor, chunk: int = 512) -> tuple[Tensor, Tensor]:
     """The nearest bank row of each query.
 
-    queries (Q, D), bank (M, D) -> distances (Q,), indices (Q,); at most `chunk` x M squared
-    distances are held at once. Raises ValueError for an empty bank or widths that differ.
+    queries (Q, D), bank (M, D) -> distances (Q,), indices (Q,), the first of equals; at most
+    `chunk` x M squared distances are held at once. Raises ValueError for an empty bank or widths
+    that differ.
 
     Which row is nearest is found to float32 also where products are not (TF32, autocast, half
     precision); the distance to it is taken by subtraction.
@@ -33,23 +38,46 @@ def nearest(queries: Tensor, bank: Tensor, chunk: int = 512) -> tuple[Tensor, Te
 
 def _nearest(queries: Tensor, bank: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
     centre = bank.mean(0)  # far from the origin, |q|^2 - 2qm + |m|^2 would lose its digits
-    centred = bank - centre
-    norms = centred.square().sum(1)  # (M,)
     exact = torch.get_float32_matmul_precision() == "highest" or bank.dtype == torch.float64
-    if not exact:  # (a + b)(c + d) without bd; a and c survive the rounding of TF32
-        high, low = halves(centred)
-        centred = torch.cat([high, low, high], dim=1)  # (M, 3D)
-    distances, indices = [], []
-    for part in queries.split(chunk):
-        # |q - m|^2 without |q|^2, which is the same for all m
-        query = part - centre
-        if not exact:
-            high, low = halves(query)
-            query = torch.cat([high, high, low], dim=1)  # (chunk, 3D)
-        index = torch.addmm(norms, query, centred.T, alpha=-2).argmin(1)  # (chunk,)
-        distances.append(torch.linalg.vector_norm(part - bank[index], dim=1))
-        indices.append(index)
-    return torch.cat(distances), torch.cat(indices)  # (Q,), (Q,)
+    parts = queries.split(chunk)
+    rows = min(ROWS, len(bank)) if bank.device.type == "cpu" else len(bank)
+    # |q - m|^2 without |q|^2, which is the same for all m; beyond the last row it is infinite
+    held = bank.new_full((min(chunk, len(queries)), -(-rows // TILE) * TILE), torch.inf)
+    least = [bank.new_full(part.shape[:1], torch.inf) for part in parts]  # (chunk,) each
+    index = [torch.zeros_like(part[:, 0], dtype=torch.long) for part in parts]
+    for start in range(0, len(bank), rows):
+        some = bank[start : start + rows] - centre
+        norms = some.square().sum(1)  # (rows,)
+        some = some if exact else _thrice(some, low=2)
+        held[:, len(some) :] = torch.inf
+        for i, part in enumerate(parts):
+            query, distances = part - centre, held[: len(part)]
+            query = query if exact else _thrice(query, low=1)
+            torch.addmm(norms, query, some.T, alpha=-2, out=distances[:, : len(some)])
+            found, row = _first_least(distances)
+            index[i] = torch.where(found < least[i], row + start, index[i])
+            least[i] = torch.minimum(found, least[i])
+    indices = torch.cat(index)  # (Q,)
+    pairs = zip(parts, index, strict=True)
+    norm = torch.linalg.vector_norm
+    return torch.cat([norm(part - bank[row], dim=1) for part, row in pairs]), indices
+
+
+def _first_least(distances: Tensor) -> tuple[Tensor, Tensor]:
+    """The least of each row, and where it is first: what min(1) says, only faster on long rows."""
+    tiles = rearrange(distances, "q (t w) -> q t w", w=TILE)
+    least, tile = tiles.amin(2).min(1)  # (Q,)
+    inside = tiles.take_along_dim(tile[:, None, None], dim=1)[:, 0]  # (Q, TILE)
+    return least, tile * TILE + inside.argmin(1)
+
+
+def _thrice(x: Tensor, low: int) -> Tensor:
+    """(R, D) -> (R, 3D): the product of a query's and a row's is (a + b)(c + d) without bd, and a
+    and c survive the rounding of TF32.
+    """
+    parts = [halves(x)[0]] * 3
+    parts[low] = halves(x)[1]
+    return torch.cat(parts, dim=1)
 
 
 def halves(x: Tensor) -> tuple[Tensor, Tensor]:

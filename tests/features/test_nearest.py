@@ -36,6 +36,25 @@ def test_equal_rows_are_at_exactly_zero():
     assert indices.tolist() == list(range(50, 90))
 
 
+@pytest.mark.parametrize("rows", [100, 256, 1000, 9000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_long_banks_are_searched_in_parts_and_the_first_of_equals_is_found(
+    rows, dtype, monkeypatch
+):
+    monkeypatch.setattr("lsfa_lite.features.nearest.ROWS", rows)
+    bank = tensor(random(2100, 5)).to(dtype)
+    bank[[300, 1400, 2050]] = bank[20].clone()
+    bank[[2099, 1701]] = bank[1700].clone()
+    queries = torch.cat(
+        [tensor(random(60, 5, seed=1)).to(dtype), bank[[20, 300, 2050, 1700, 2099]]]
+    )
+    distances, indices = nearest(queries, bank, 32)
+    pairs = (queries.double()[:, None] - bank.double()[None]).norm(dim=2)
+    assert indices.tolist() == pairs.argmin(1).tolist()
+    assert indices[-5:].tolist() == [20, 20, 20, 1700, 1700]
+    torch.testing.assert_close(distances.double(), pairs.amin(1), rtol=1e-5, atol=1e-6)
+
+
 def test_edges():
     one = torch.zeros(1, 3)
     distances, indices = nearest(one, one)
