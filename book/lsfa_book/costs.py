@@ -155,7 +155,9 @@ def image_network(config: FeatureConfig, images: Images, device: Device) -> Stag
 def point_network(
     config: FeatureConfig, images: Images, device: Device, host: Host | None = None
 ) -> Stage:
-    """Farthest points, neighbours, tokens, blocks and Eq. 1; FPFH is the host's work."""
+    """Farthest points, neighbours, tokens, blocks and Eq. 1, of AT_ONCE clouds together; tokens are
+    made cloud by cloud. FPFH: by the rate of the host; that of a card is not known.
+    """
     points, count = config.points, images.foreground * config.image_size**2  # P
     if points.backbone == "fpfh":
         return _host("FPFH", count * images.all, host.fpfh if host else None)
@@ -167,7 +169,7 @@ def point_network(
     hidden = FLOAT * groups * points.group_size * 8 * points.token_hidden
     memory = hidden + FLOAT * (count * width + 2048 * (groups + width))
     traffic = FLOAT * groups * seen * 6  # each new centre is compared with all points
-    launches = (7 * groups + 20 * points.depth) * images.all
+    launches = ((7 * groups + 20 * points.depth) / AT_ONCE + 30) * images.all
     return _on(device, "point network", one * images.all, memory, traffic * images.all, launches)
 
 
