@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lsfa_lite.features.nearest import nearest
 
 Denominator = Literal["joint", "row", "symmetric"]
 Reduction = Literal["sum", "mean"]
+LARGE = 1024  # patches, beyond which all pairs of a batch fit into no cache
 
 
 def local_alignment(
@@ -66,10 +68,14 @@ def _pair_loss(
             f"rgb {tuple(rgb.shape)} and points {tuple(points.shape)} must have the same shape; "
             "project both modalities to one width first"
         )
+    if denominator not in get_args(Denominator):
+        raise ValueError(f"denominator is {denominator!r}, expected 'joint', 'row' or 'symmetric'")
     if mask is None:
         mask = torch.ones(rgb.shape[:2], dtype=torch.bool, device=rgb.device)  # (B, N)
     if cosine:
         rgb, points = F.normalize(rgb, dim=-1), F.normalize(points, dim=-1)
+    if rgb.shape[1] > LARGE:  # the same, with the pairs of one image at a time
+        return _large_pair_loss(rgb, points, mask, temperature, denominator)
     logits = torch.einsum("btd,bkd->btk", rgb, points) / temperature  # (B, N, N)
     positive = logits.diagonal(dim1=1, dim2=2)  # (B, N)
     loss = _log_denominator(logits, mask, denominator) - positive  # (B, N)
@@ -84,10 +90,56 @@ def _log_denominator(logits: Tensor, mask: Tensor, denominator: Denominator) -> 
         return rows.logsumexp(2)
     if denominator == "joint":
         return rows.masked_fill(~mask[:, :, None], hidden).flatten(1).logsumexp(1, keepdim=True)
+    columns = logits.masked_fill(~mask[:, :, None], hidden)
+    return (rows.logsumexp(2) + columns.logsumexp(1)) / 2
+
+
+def _large_pair_loss(
+    rgb: Tensor, points: Tensor, mask: Tensor, temperature: float, denominator: Denominator
+) -> Tensor:
     if denominator == "symmetric":
-        columns = logits.masked_fill(~mask[:, :, None], hidden)
-        return (rows.logsumexp(2) + columns.logsumexp(1)) / 2
-    raise ValueError(f"denominator is {denominator!r}, expected 'joint', 'row' or 'symmetric'")
+        rows = _Pairs.apply(rgb, points, mask, temperature, True)
+        return (rows + _Pairs.apply(points, rgb, mask, temperature, True)) / 2
+    return _Pairs.apply(rgb, points, mask, temperature, denominator == "row")
+
+
+class _Pairs(torch.autograd.Function):
+    """Value and gradient at once, since the exponentials are those of both.
+
+    With E_tk = exp(<I_t, P_k> / temperature - the largest) and S the sums of E over k (and t), the
+    loss is log S - log E_jj and its gradient by the logits E_tk / S - [t = k]. So E is written once
+    for an image, summed, multiplied with P and with I, and forgotten.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, rgb: Tensor, points: Tensor, mask: Tensor, temperature: float, row: bool
+    ) -> Tensor:
+        weights = mask.to(rgb.dtype) / mask.sum().clamp(min=1)  # (B, N), of the mean
+        biases = torch.finfo(rgb.dtype).min / 2 * (~mask).to(rgb.dtype)  # (B, N), hides background
+        total, gradients = weights.new_zeros(()), []
+        for i, p, weight, bias in zip(rgb, points, weights, biases, strict=True):
+            pairs = torch.addmm(bias, i, p.T, alpha=1 / temperature)  # (N, N)
+            positive = pairs.diagonal().clone()
+            if not row:
+                pairs += bias[:, None]
+            largest = pairs.amax(1, keepdim=True) if row else pairs.amax()
+            sums = pairs.sub_(largest).exp_().sum(1, keepdim=True)  # (N, 1)
+            if not row:
+                sums = sums.sum().expand_as(sums)
+            total += (weight * (largest + sums.log() - positive[:, None])[:, 0]).sum()
+            share = (weight[:, None] if row else weight.sum()) / sums
+            by_rgb = share * (pairs @ p) - weight[:, None] * p
+            by_points = pairs.T @ (share * i) - weight[:, None] * i
+            gradients.append(torch.stack([by_rgb, by_points]) / temperature)
+        ctx.save_for_backward(torch.stack(gradients, dim=1))  # (2, B, N, D)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        by_rgb, by_points = gradient * ctx.saved_tensors[0]
+        return by_rgb, by_points, None, None, None
 
 
 def local_compactness(

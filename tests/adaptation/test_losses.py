@@ -76,6 +76,34 @@ def test_global_alignment_is_equation_3(variant):
     )
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_large_images_give_the_loss_and_gradient_of_small_ones(variant, masked, monkeypatch):
+    """The third image has no foreground; large inputs are as finite."""
+    for scale in (1.0, 1e3):
+        given = [draw(3, 9, 4, seed=s, scale=scale).double().requires_grad_() for s in (1, 2)]
+        mask = torch.rand(3, 9, generator=torch.Generator().manual_seed(0)) > 0.4
+        mask[2] = False
+        found = []
+        for large in (9, 8):
+            monkeypatch.setattr(losses, "LARGE", large)
+            loss = losses.local_alignment(*given, mask if masked else None, **variant)
+            found.append([loss, *torch.autograd.grad(3 * loss, given)])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other)
+        assert not masked or not found[1][1][~mask].any()
+
+
+@pytest.mark.parametrize("denominator", ["joint", "row", "symmetric"])
+def test_the_gradient_of_large_images_is_that_of_differences(denominator, monkeypatch):
+    monkeypatch.setattr(losses, "LARGE", 0)
+    given = [draw(2, 4, 3, seed=s).double().requires_grad_() for s in (1, 2)]
+    mask = torch.tensor([[True, True, False, True], [False] * 4])
+    assert torch.autograd.gradcheck(
+        lambda rgb, points: losses.local_alignment(rgb, points, mask, 0.5, True, denominator), given
+    )
+
+
 def test_known_values_of_alignment():
     same = torch.zeros(1, 4, 2)
     assert losses.local_alignment(same, same).item() == pytest.approx(math.log(16))  # N * N pairs
@@ -225,7 +253,9 @@ def test_sums():
     assert losses.total(torch.tensor(9.0), torch.tensor(1.75), 2.0).item() == 12.5
 
 
-def test_all_losses_stay_on_the_device():
+@pytest.mark.parametrize("large", [0, 1024])
+def test_all_losses_stay_on_the_device(large, monkeypatch):
+    monkeypatch.setattr(losses, "LARGE", large)
     with FakeTensorMode(allow_non_fake_inputs=False):
         rgb, points = (torch.empty(2, 5, 3, device="cuda") for _ in range(2))
         mask = torch.empty(2, 5, dtype=torch.bool, device="cuda")
