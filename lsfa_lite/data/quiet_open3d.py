@@ -1,6 +1,6 @@
 """open3d, imported when it is first needed: that takes a second, and few boxes with a GPU have it.
 
-FPFH and PLY or PCD files need it; background removal and Point-MAE do not.
+PLY and PCD files need it, and nothing else does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def open3d() -> ModuleType:
         import open3d as module
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error}: FPFH and PLY or PCD files need open3d: `pip install open3d-cpu` (Linux) or "
-            '`pip install open3d`; features.points.backbone="point_mae" does without it',
+            f"{error}: PLY and PCD files need open3d: `pip install open3d-cpu` (Linux) or "
+            "`pip install open3d`; clouds in TIFF or NPY do without it",
             name=error.name,
         ) from error
     return module
