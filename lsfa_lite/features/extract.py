@@ -300,7 +300,7 @@ class FeatureExtractor:
             raise ValueError(f"{path}: {error}") from error
 
 
-FORMAT = 1  # of the cached features; raised when the same weights would give other features
+FORMAT = 2  # of the cached features; raised when the same weights would give other features
 
 
 def patch_share(pixels: Tensor, grid: int) -> Tensor:

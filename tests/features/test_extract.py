@@ -137,6 +137,27 @@ def test_a_speck_is_not_a_part(extractor):
         extractor(Sample(None, xyz, path="speck.tiff"))
 
 
+def test_half_precision_where_it_is_asked_for(extractor, rings, tmp_path, monkeypatch):
+    """Kept in half, features are the same to 11 bits; computed in half, to a few percent."""
+    monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
+    whole = extractor(rings["test"][0])
+    kept = dataclasses.replace(QUICK.features, keep="float16")
+    twice = [FeatureExtractor(kept)(rings["test"][0]) for _ in range(2)]
+    stack = FeatureExtractor(kept).stack(rings["test"][:2])
+    computed = dataclasses.replace(QUICK.features, compute="bfloat16", cache=False)
+    rough = FeatureExtractor(computed)(rings["test"][0])
+    for name, expected in whole.features.items():
+        made, read = (row.features[name] for row in twice)
+        assert torch.equal(made, read)
+        assert made.dtype == torch.float32
+        assert stack.features[name].dtype == torch.float16
+        assert torch.equal(stack.features[name][0].float(), made)
+        torch.testing.assert_close(made, expected, rtol=2**-10, atol=1e-6)
+    apart = (rough.features["rgb"] - whole.features["rgb"]).norm() / whole.features["rgb"].norm()
+    assert 1e-4 < apart < 0.1
+    assert torch.equal(rough.features["3d"], whole.features["3d"])  # FPFH has no network
+
+
 class TestCache:
     def test_the_second_time_comes_from_disk_with_the_same_bits(self, rings, tmp_path, monkeypatch):
         monkeypatch.setenv("LSFA_CACHE", str(tmp_path))
@@ -185,7 +206,7 @@ class TestCache:
         _, xyz = square_pixels(rings["test"][0], 112)
         told = to_json(dataclasses.replace(SMALL_POINTS, max_points=300, weights=""))
         weights = FeatureExtractor(QUICK.change(features__points=SMALL_POINTS).features)
-        parts = (told, weights.fingerprint("3d"), "112 14 cpu 1")
+        parts = (told, weights.fingerprint("3d"), "112 14 cpu 2")
         assert cache.content_key(xyz, *parts) in names
 
     def test_other_weights_are_another_key(self, rings, tmp_path, monkeypatch):

@@ -125,6 +125,16 @@ def test_fit_takes_its_share_of_its_own_foreground():
     assert PatchCore.fit(features, foreground, top).top_patches == 7
 
 
+def test_a_fixed_number_of_rows_are_the_first_of_the_share():
+    features, foreground = training_set()
+    share = PatchCore.fit(features, foreground, ScoringConfig(coreset=0.5))
+    fixed = PatchCore.fit(features, foreground, ScoringConfig(coreset=0.5, coreset_rows=5))
+    assert torch.equal(fixed.bank, share.bank[:5])
+    assert torch.equal(fixed.samples, share.samples[:5])
+    every = PatchCore.fit(features, foreground, ScoringConfig(coreset_rows=10**6))
+    assert len(every.bank) == int(foreground.sum())
+
+
 def test_leave_one_out_uses_the_other_samples_only():
     features, foreground = training_set()
     core = PatchCore.fit(features, foreground, ScoringConfig(coreset=1.0))
