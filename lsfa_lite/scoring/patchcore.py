@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from lsfa_lite.config import ScoringConfig
 from lsfa_lite.features.nearest import nearest
+from lsfa_lite.scoring.approximate import ApproximateSearch
 from lsfa_lite.scoring.coreset import greedy_coreset
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ class PatchCore:
 
     bank (M, D); samples (M,) long, the training sample of each row, or None if unknown.
     neighbours: b of `reweight`, 0 is off. top_patches: the image score is the mean of that many
-    largest re-weighted patch distances; 1 is PatchCore's maximum.
+    largest re-weighted patch distances; 1 is PatchCore's maximum. search: `scoring.approximate`.
     """
 
     bank: Tensor
@@ -72,6 +74,14 @@ class PatchCore:
     top_patches: int = 1
     scale: Literal["sqrt_width", "none"] = "sqrt_width"
     chunk: int = 512
+    search: Literal["exact", "approximate"] = "exact"
+
+    @cached_property
+    def nearest(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Queries (Q, D) -> distances to the nearest bank row and its index, (Q,) each."""
+        if self.search == "exact":
+            return partial(nearest, bank=self.bank, chunk=self.chunk)
+        return ApproximateSearch(self.bank)
 
     def __post_init__(self) -> None:
         if self.bank.ndim != 2 or 0 in self.bank.shape:
@@ -151,7 +161,7 @@ class PatchCore:
             )
         seen = foreground.flatten().nonzero()[:, 0].to(features.device, non_blocking=True)
         patches = features.flatten(0, 1)[seen]  # (Q, D)
-        found, rows = nearest(patches, self.bank, self.chunk)  # (Q,), (Q,)
+        found, rows = self.nearest(patches)  # (Q,), (Q,)
         tops = [min(self.top_patches, count) for count in counts]
         begins = [sum(counts[:i]) for i in range(len(counts))]
         worst = torch.cat(
@@ -186,7 +196,9 @@ class PatchCore:
                     f"every bank row comes from training sample {index}; leaving it out leaves "
                     "nothing. Give more training samples, a larger coreset, or validation data"
                 )
-            rest = replace(self, bank=self.bank[others], samples=self.samples[others])
+            # an index for each sample would take longer than looking at all rows
+            bank, samples = self.bank[others], self.samples[others]
+            rest = replace(self, bank=bank, samples=samples, search="exact")
             scores.append(rest.score(patches, seen))
         return scores
 
@@ -202,4 +214,5 @@ class PatchCore:
     @classmethod
     def from_state(cls, state: dict[str, Tensor], config: ScoringConfig) -> PatchCore:
         top = 1 if config.image_score == "max" else config.top_patches
-        return cls(state["bank"], state.get("samples"), config.neighbours, top)
+        bank, samples = state["bank"], state.get("samples")
+        return cls(bank, samples, config.neighbours, top, search=config.search)

@@ -135,6 +135,29 @@ def test_a_fixed_number_of_rows_are_the_first_of_the_share():
     assert len(every.bank) == int(foreground.sum())
 
 
+def test_an_approximate_bank_scores_nearly_as_an_exact_one():
+    pytest.importorskip("faiss")
+    generator = torch.Generator().manual_seed(0)
+    centres = 10 * torch.randn(60, 8, generator=generator)
+    bank = (centres[:, None] + torch.randn(60, 120, 8, generator=generator)).flatten(0, 1)
+    features = centres[None, :40] + torch.randn(4, 40, 8, generator=generator)
+    seen = torch.ones(4, 40, dtype=torch.bool)
+    state = {"bank": bank, "samples": torch.arange(len(bank)) % 5}
+    exact, quick = (
+        PatchCore.from_state(state, ScoringConfig(search=how)) for how in ("exact", "approximate")
+    )
+    assert quick.nearest.cells  # the index is there, and asked
+    pairs = zip(exact.score_all(features, seen), quick.score_all(features, seen), strict=True)
+    for one, other in pairs:
+        same = torch.isclose(one.distances, other.distances, rtol=1e-5)
+        assert same.float().mean() > 0.9
+        assert (other.distances >= one.distances - 1e-4).all()
+    left = quick.leave_one_out(features, seen)
+    assert [s.image_score for s in left] == [
+        s.image_score for s in exact.leave_one_out(features, seen)
+    ]
+
+
 def test_leave_one_out_uses_the_other_samples_only():
     features, foreground = training_set()
     core = PatchCore.fit(features, foreground, ScoringConfig(coreset=1.0))
