@@ -184,7 +184,7 @@ def scoring_stages(quick: bool) -> Iterator[Stage]:
             f"{rows // 10:,} of {rows:,} x {width}",
             lambda device, r=rows, w=width: (inputs.normal(r, w, device=device), r // 10),  # type: ignore[misc]
             greedy_coreset,
-            peers.CORESET,
+            peers.CORESET if quick else peers.CORESET[:1] if rows < 100_000 else (),
         )
     queries, bank = (1500, 20_000) if quick else (1500, 76_518)
     yield Stage(
