@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from lsfa_book.mini3d.maps import PITCH, coordinates, mix, noise, step
-from lsfa_book.mini3d.shapes import Part, harmonics
+from lsfa_book.mini3d.part import Part, harmonics
 
 Change = tuple[Part, np.ndarray]  # the part with the defect, its footprint (CELLS, CELLS) bool
 Colour = tuple[float, float, float]
