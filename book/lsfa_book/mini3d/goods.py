@@ -1,4 +1,4 @@
-"""What is manufactured: a handle and a bracket."""
+"""What is manufactured: a bracket, a handle, a block of foam, a rope, a tire."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from lsfa_book.mini3d.maps import coordinates, mix, noise, step
-from lsfa_book.mini3d.part import Part, box
+from lsfa_book.mini3d.part import Part, box, harmonics
+from lsfa_book.mini3d.solids import chips, dome, pits, sweep, through
 
 # Outline of the handle: half width in mm at places along its axis
 _HANDLE_X = np.array([-45, -44, -41, -36, -26, -14, 0, 12, 20, 26, 28.5, 29.5, 31, 44.2, 45])
@@ -60,3 +61,100 @@ def bracket(rng: np.random.Generator, contrast: float) -> Part:
     shade = 1 + contrast * (0.10 * milled + 0.06 * cast + 0.03 * noise(rng, 1.0))
     albedo = np.array([0.20, 0.21, 0.225]) * shade[..., None]
     return Part(height, albedo, 0.22 + 0.04 * contrast * milled, base)
+
+
+_CHIPS = np.array(  # offcuts of many foams: blue, grey, rose, cream, green, white, ochre, smoke
+    [
+        [0.07, 0.10, 0.34, 0.47, 0.12, 0.48, 0.38, 0.22],  # red
+        [0.13, 0.10, 0.17, 0.40, 0.21, 0.48, 0.26, 0.22],  # green
+        [0.24, 0.11, 0.17, 0.24, 0.14, 0.45, 0.10, 0.22],  # blue
+    ]
+).T
+
+
+def foam(rng: np.random.Generator, contrast: float) -> Part:
+    """A tool's bed, cut from bonded foam chips: 86 x 64 mm, 24 mm high, a slot and a round bed."""
+    x, y = coordinates()
+    jitter = rng.normal(0, 0.35, 4)
+    edge = noise(rng, 6)
+    slot = box(x + 14 - jitter[0], y - jitter[1], (20, 8.5), 5.0)
+    bed = np.hypot(x - 24 - jitter[2], y - jitter[3]) - 12.5
+    well = np.minimum(slot, bed)
+    base = 24 * step(-box(x, y, (43, 32), 3.0) + 0.15 * edge, 0.9)
+    base = np.minimum(base, 24 - 5 * step(-well + 0.1 * edge, 0.9))
+    chip, seam = chips(rng, 5.5)
+    weights = rng.dirichlet(np.full(len(_CHIPS), 2.5))
+    many = chip.max() + 1
+    shade = 1 + 0.16 * contrast * rng.standard_normal(many)
+    colours = _CHIPS[rng.choice(len(_CHIPS), many, p=weights)] * np.maximum(shade, 0.4)[:, None]
+    fine, coarse, grain = pits(rng, 0.5, 0.25), pits(rng, 1.1, 0.06), noise(rng, 1.0)
+    relief = 0.25 * rng.standard_normal(many)[chip]
+    height = base + (base > 1) * (relief - 0.30 * fine - 1.3 * coarse + 0.08 * grain)
+    dirt = 1 + contrast * (0.07 * grain + 0.07 * noise(rng, 18))
+    albedo = mix(colours[chip], (0.22, 0.21, 0.19), np.full_like(x, 0.25)) * dirt[..., None]
+    dark = 1 - 0.42 * fine - 0.55 * coarse - 0.30 * step(0.35 - seam, 0.5)
+    return Part(height, albedo * np.maximum(dark, 0.12)[..., None], np.full_like(x, 0.015), base)
+
+
+def rope(rng: np.random.Generator, contrast: float) -> Part:
+    """A laid hemp rope of three strands, in two bends, never laid twice alike: 20 mm thick."""
+    flip = rng.choice([-1.0, 1.0])
+    knots = np.array([(-36, 30), (0, 31), (29, 28), (37, 15), (24, 2), (0, 0)], dtype=float)
+    knots = np.concatenate([knots, -knots[-2::-1]]) + rng.normal(0, 1.3, (11, 2))
+    path = through(knots * (1, flip))
+    end = np.hypot(*np.diff(path, axis=0).T).sum()
+    thick = 10.2 + rng.normal(0, 0.3)
+    body = sweep(path, (0, 1.5, end - 1.5, end), (thick - 1.5, thick, thick, thick - 1.5))
+    frayed = body.across * (1 + 0.03 * noise(rng, 2.0))
+    base = 2 * body.half * dome(frayed, 2.6)
+    base = base * step(body.along - 1.2 + 0.6 * noise(rng, 2), 1.5)
+    base = base * step(end - 1.2 - body.along + 0.6 * noise(rng, 2), 1.5)
+    lay = rng.uniform(11.0, 13.5)  # mm from strand to strand along the rope
+    turn = body.along / lay + 1.5 * np.arcsin(np.clip(body.across, -1, 1)) / np.pi
+    turn = turn + rng.uniform() + 0.05 * noise(rng, 14)
+    strand = np.abs(np.cos(np.pi * turn))  # 1 on a strand's crest, a sharp 0 between two strands
+    yarn = body.texture(noise(rng, 0.9, (9.0, 1.0)), 0.25)
+    hair, spun = noise(rng, 0.8), body.texture(noise(rng, 1.7, (7.0, 1.0)), 0.25)
+    height = base - (base > 0) * (4.2 * (1 - strand) ** 1.3 - 0.24 * spun - 0.10 * yarn)
+    number = np.floor(turn + 0.5) % 3
+    tones = 1 + 0.10 * contrast * rng.standard_normal(3)
+    albedo = mix(
+        np.array([0.50, 0.355, 0.175]), (0.40, 0.24, 0.095), np.full_like(base, rng.uniform())
+    )
+    streaks = 1 + contrast * (0.13 * yarn + 0.10 * spun + 0.06 * hair + 0.06 * noise(rng, 20))
+    albedo = albedo * (tones[number.astype(int)] * np.clip(streaks, 0.3, 1.6))[..., None]
+    albedo = albedo * (0.40 + 0.60 * step(strand - 0.22, 0.5))[..., None]
+    return Part(np.maximum(height, 0.4 * base), albedo, np.full_like(base, 0.03), base)
+
+
+def tire(rng: np.random.Generator, contrast: float) -> Part:
+    """A small rubber tire on its side, dusty: lugs around, ribs and raised marks, 90 mm across."""
+    x, y = coordinates()
+    radius, angle = np.hypot(x, y), np.arctan2(y, x) + rng.uniform(-np.pi, np.pi)
+    radius = radius + harmonics(rng, angle, 0.15)
+    lug = step(np.cos(22 * angle + 0.12 * (radius - 36)) + 0.25, 0.5)
+    tread = step(radius - 36.8, 1.2)
+    outer = 44.5 - 1.6 * (1 - lug)
+    base = 27 * dome((radius - 32) / np.where(radius < 32, 14.2, outer - 32 + 1.2), 5.0)
+    base = base * step(outer - radius, 1.0)
+    wall = base - 3.6 * np.exp(-(((radius - 29) / 5.5) ** 2)) * (base > 0)
+    ribs = sum(np.exp(-(((radius - r) / 0.55) ** 2)) for r in (21.0, 22.6, 35.0))
+    words = step(np.cos(5 * angle) - 0.15, 0.2) * step(np.cos(37 * angle) - 0.1, 0.5)
+    words = words * step(2.3 - np.abs(radius - 29), 0.5)
+    wear, grain = noise(rng, 9), noise(rng, 1.0)
+    relief = 0.7 * ribs + 0.8 * words - 3.4 * tread * (1 - lug)
+    height = wall + (base > 1) * (relief + 0.10 * noise(rng, 14) + 0.04 * grain)
+    albedo = (
+        np.array([0.021, 0.021, 0.022]) * (1 + contrast * (0.16 * wear + 0.13 * grain))[..., None]
+    )
+    dust = (
+        0.30
+        + 0.25 * wear
+        + 0.5 * (1 - lug) * tread
+        + 0.22 * noise(rng, 3)
+        - 0.4 * ribs
+        - 0.3 * words
+    )
+    albedo = mix(albedo, (0.115, 0.098, 0.078), np.clip(0.42 * contrast * dust, 0, 0.6))
+    gloss = 0.17 * (1 - 0.6 * np.clip(dust, 0, 1)) + 0.10 * np.clip(ribs + words, 0, 1)
+    return Part(height, np.maximum(albedo, 0.004), gloss, base)

@@ -1,4 +1,4 @@
-"""The shapes by name, and how they fill the picture."""
+"""The shapes by name, in the order of MVTec 3D-AD's categories, and how they fill the picture."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lsfa_book.mini3d.food import biscuit, ring
-from lsfa_book.mini3d.goods import bracket, handle
+from lsfa_book.mini3d.food import biscuit, carrot, peach, potato, ring
+from lsfa_book.mini3d.goods import bracket, foam, handle, rope, tire
 from lsfa_book.mini3d.part import Part
 
 SHAPES: dict[str, Callable[[np.random.Generator, float], Part]] = {
-    "ring": ring,
-    "biscuit": biscuit,
-    "handle": handle,
-    "bracket": bracket,
+    shape.__name__: shape
+    for shape in (ring, bracket, carrot, biscuit, handle, foam, peach, potato, rope, tire)
 }
-VIEW = {"ring": 120.0, "biscuit": 116.0, "handle": 109.0, "bracket": 120.0}  # mm across the picture
-HEIGHT = {"ring": 24.0, "biscuit": 12.0, "handle": 32.0, "bracket": 18.0}  # mm above the table
+VIEW = {  # mm across the picture
+    **{"ring": 120.0, "bracket": 120.0, "carrot": 107.0, "biscuit": 116.0, "handle": 109.0},
+    **{"foam": 120.0, "peach": 110.0, "potato": 114.0, "rope": 118.0, "tire": 120.0},
+}
+HEIGHT = {  # mm above the table
+    **{"ring": 24.0, "bracket": 18.0, "carrot": 27.0, "biscuit": 12.0, "handle": 32.0},
+    **{"foam": 24.0, "peach": 38.0, "potato": 30.0, "rope": 20.0, "tire": 27.0},
+}
