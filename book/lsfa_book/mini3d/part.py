@@ -16,12 +16,14 @@ class Part:
     height (CELLS, CELLS) mm above the table, 0 where there is no part (or a through-hole);
     albedo (CELLS, CELLS, 3) linear RGB; gloss (CELLS, CELLS) strength of the highlight;
     base   the height without texture and inclusions: defects choose their place on it.
+    blind  the chance that depth is lost in a gap of a defect; None where nothing was opened.
     """
 
     height: np.ndarray
     albedo: np.ndarray
     gloss: np.ndarray
     base: np.ndarray
+    blind: np.ndarray | None = None
 
 
 def harmonics(rng: np.random.Generator, angle: np.ndarray, size: float) -> np.ndarray:
