@@ -57,7 +57,7 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ("potato", "cut"): Opening(Bite((5.0, 14.0)), (0.56, 0.47, 0.24), 0.1, brim=3.5),
     ("rope", "stain"): Stain(((0.05, 0.04, 0.03), (0.10, 0.12, 0.16)), radius=(5.0, 9.5)),
     ("rope", "crushed"): Swell(-1, depth=(1.0, 6.0), radius=(8.0, 11.0)),
-    ("rope", "cut"): Opening(Slit((14, 38), (2.8, 7)), (0.50, 0.38, 0.21), 0.2, brim=2.6),
+    ("rope", "cut"): Opening(Slit((12, 24), (2.8, 7)), (0.50, 0.38, 0.21), 0.2, brim=2.6),
     ("rope", "open"): Opening(Slit((16, 34), (3, 8), False), (0.22, 0.14, 0.07), 0.4),
     ("tire", "bloom"): Stain(((0.16, 0.16, 0.155), (0.12, 0.095, 0.06)), opacity=(0.15, 0.85)),
     ("tire", "bulge"): Swell(1, depth=(0.6, 3.2)),
