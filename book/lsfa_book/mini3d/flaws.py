@@ -59,8 +59,8 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ("rope", "crushed"): Swell(-1, depth=(1.0, 6.0), radius=(8.0, 11.0)),
     ("rope", "cut"): Opening(Slit((12, 24), (2.8, 7)), (0.50, 0.38, 0.21), 0.2, brim=2.6),
     ("rope", "open"): Opening(Slit((16, 34), (3, 8), False), (0.22, 0.14, 0.07), 0.4),
-    ("tire", "bloom"): Stain(((0.16, 0.16, 0.155), (0.12, 0.095, 0.06)), opacity=(0.15, 0.85)),
+    ("tire", "bloom"): Stain(((0.14, 0.14, 0.135), (0.11, 0.09, 0.06)), opacity=(0.10, 0.70)),
     ("tire", "bulge"): Swell(1, depth=(0.6, 3.2)),
-    ("tire", "cut"): Groove((0.10, 0.092, 0.08), bends=0.2, depth=(0.8, 4.5)),
-    ("tire", "torn"): Opening(Bite((3.5, 9.5)), (0.055, 0.05, 0.045), 0.2, brim=3.0),
+    ("tire", "cut"): Groove((0.05, 0.047, 0.042), bends=0.2, depth=(0.8, 4.5)),
+    ("tire", "torn"): Opening(Bite((3.5, 9.5)), (0.03, 0.029, 0.028), 0.2, brim=3.0),
 }
