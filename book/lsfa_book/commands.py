@@ -24,7 +24,9 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     making.add_argument(
         "--nuisance", type=float, default=None, help="0 to 1: how much normal parts vary"
     )
-    making.add_argument("--categories", nargs="+", default=None)
+    making.add_argument(
+        "--categories", nargs="+", default=None, help="of mini3d's ten kinds; else the study's four"
+    )
     making.set_defaults(run=data)
 
     whole = sub.add_parser("demo", help="the whole way on the embedded data set")

@@ -62,8 +62,9 @@ def _tables(arguments: argparse.Namespace) -> list[str]:
 
 def _categories(arguments: argparse.Namespace) -> list[str]:
     """Those asked for, else all; ValueError before any run if one is not there."""
-    known = mvtec3d.categories(arguments.data) if arguments.data else list(mini3d.CATEGORIES)
-    where, wanted = arguments.data or "mini3d", arguments.categories or known
+    known = mvtec3d.categories(arguments.data) if arguments.data else list(mini3d.KINDS)
+    usual = known if arguments.data else list(mini3d.CATEGORIES)
+    where, wanted = arguments.data or "mini3d", arguments.categories or usual
     if not known:
         raise ValueError(f"{where}: no category; expected folders with train/good/rgb, .../xyz")
     if unknown := sorted(set(wanted) - set(known)):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lsfa_book.mini3d import CATEGORIES, Mini3DConfig, make_sample
+from lsfa_book.mini3d import KINDS, Mini3DConfig, make_sample
 from lsfa_book.mini3d.config import folders
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data.background import remove_background
@@ -51,8 +51,8 @@ def workshop(
 
     The riddles are rings; for another category there are none. ValueError for an unknown one.
     """
-    if category not in CATEGORIES:
-        raise ValueError(f"no category {category!r} in mini3d; it has {', '.join(CATEGORIES)}")
+    if category not in KINDS:
+        raise ValueError(f"no category {category!r} in mini3d; it has {', '.join(KINDS)}")
     jobs = [(folder, i) for folder, count in folders(category, config) for i in range(count)]
     splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
     by_address: dict[tuple[str, int], Sample] = {}

@@ -12,12 +12,22 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
-from lsfa_book.mini3d import CATEGORIES, DEFECTS, Mini3DConfig, make_sample, write
+from lsfa_book.mini3d import CATEGORIES, DEFECTS, KINDS, Mini3DConfig, make_sample, write
 from lsfa_book.mini3d.shapes import VIEW
+from lsfa_lite.data.background import remove_background
+from lsfa_lite.data.sample import Sample
 
 SMALL = Mini3DConfig(size=64, train=2, validation=1, test_good=1, test_per_defect=1)
 FULL = Mini3DConfig()
-FLAWED = [(c, d) for c in CATEGORIES for d in DEFECTS[c]]
+MEDIUM = dataclasses.replace(FULL, size=128)  # for the kinds of which nothing is shipped
+NEW = [kind for kind in KINDS if kind not in CATEGORIES]
+FLAWED = [(c, d) for c in KINDS for d in DEFECTS[c]]
+COLOUR_ONLY = ("stain", "burn", "rust", "rot", "bruise", "green", "bloom")
+SHAPE_ONLY = ("dent", "bump", "bent", "knob", "crushed", "bulge")
+OPENED = [
+    *(("carrot", "hole"), ("carrot", "cut"), ("foam", "hole"), ("foam", "cut"), ("peach", "bite")),
+    *(("potato", "hole"), ("potato", "cut"), ("rope", "cut"), ("rope", "open"), ("tire", "torn")),
+]
 
 
 def digest(root: Path) -> dict[str, str]:
@@ -35,6 +45,16 @@ def heights(xyz: np.ndarray) -> np.ndarray:
     normal = np.linalg.svd(points - middle, full_matrices=False)[2][2]
     normal *= -np.sign(normal[2])  # towards the camera
     return np.where(seen, 1e3 * ((xyz - middle) @ normal), np.nan)
+
+
+def dial(category: str) -> Mini3DConfig:
+    return FULL if category in CATEGORIES else MEDIUM
+
+
+def with_twin(category: str, defect: str, index: int = 0) -> tuple[Sample, Sample]:
+    """A plain defect, and the same part, light and sensor noise without it."""
+    address = category, f"test/{defect}", index, dial(category)
+    return make_sample(*address, strength=0.8), make_sample(*address, strength=0)
 
 
 @pytest.fixture(scope="module")
@@ -82,23 +102,24 @@ def test_a_sample_does_not_depend_on_counts_and_differs_from_its_neighbours() ->
         assert not np.array_equal(a.rgb, make_sample(*address, SMALL).rgb)
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("category", KINDS)
 def test_geometry_is_a_part_on_a_table_under_a_pin_hole_camera(category: str) -> None:
-    sample = make_sample(category, "train/good", 0, FULL)
+    size = dial(category).size
+    sample = make_sample(category, "train/good", 0, dial(category))
     xyz, rgb = sample.xyz.astype(np.float64), sample.rgb
-    assert rgb.shape == (256, 256, 3)
+    assert rgb.shape == (size, size, 3)
     assert rgb.dtype == np.uint8
     seen = sample.valid
-    assert 0.001 < (~seen).mean() < 0.12
+    assert 0.001 < (~seen).mean() < 0.12 * 256 / size  # edges: a pixel wide at any size
     assert not sample.xyz[~seen].any()
     assert 0.4 < xyz[seen][:, 2].min() < xyz[seen][:, 2].max() < 0.6
     # each point lies on its pixel's ray
-    focal = 256 * FULL.distance / (1e-3 * VIEW[category])
+    focal = size * FULL.distance / (1e-3 * VIEW[category])
     v, u = np.nonzero(seen)
     z = xyz[seen][:, 2]
-    np.testing.assert_allclose(xyz[seen][:, 0] / z * focal, u + 0.5 - 128, atol=2e-3)
-    np.testing.assert_allclose(xyz[seen][:, 1] / z * focal, v + 0.5 - 128, atol=2e-3)
-    assert np.median(z) / focal < 1e-3  # pixel pitch under a millimetre
+    np.testing.assert_allclose(xyz[seen][:, 0] / z * focal, u + 0.5 - size / 2, atol=2e-3)
+    np.testing.assert_allclose(xyz[seen][:, 1] / z * focal, v + 0.5 - size / 2, atol=2e-3)
+    assert np.median(z) / focal < 1.3e-3  # pixel pitch about a millimetre at most
     # the cut at 5 mm above the table leaves one part, of the size meant, clear of the border
     height = heights(xyz)
     part = ndimage.binary_closing(np.nan_to_num(height) > 5, np.ones((3, 3)))
@@ -107,7 +128,9 @@ def test_geometry_is_a_part_on_a_table_under_a_pin_hole_camera(category: str) ->
     assert largest > 0.995 * part.sum()
     assert 0.20 < part.mean() < 0.45
     assert 12 < np.nanpercentile(height[part], 98) < 40
-    assert not part[:6].any() and not part[-6:].any()  # noqa: PT018
+    rim = size // 42
+    assert not part[:rim].any() and not part[-rim:].any()  # noqa: PT018
+    assert not part[:, :rim].any() and not part[:, -rim:].any()  # noqa: PT018
     table = height[:10][np.isfinite(height[:10])]
     assert 0.08 < table.std() < 0.5  # mm: sensor noise, and nothing else
 
@@ -115,11 +138,10 @@ def test_geometry_is_a_part_on_a_table_under_a_pin_hole_camera(category: str) ->
 @pytest.mark.parametrize(("category", "defect"), FLAWED)
 def test_mask_marks_what_changed(category: str, defect: str) -> None:
     """Against the twin without the defect: same part, light and sensor noise."""
-    bad = make_sample(category, f"test/{defect}", 0, FULL, strength=0.8)
-    twin = make_sample(category, f"test/{defect}", 0, FULL, strength=0)
+    bad, twin = with_twin(category, defect)
     assert (bad.label, twin.label, twin.defect) == (1, 0, "good")
     assert not twin.mask.any()
-    assert 40 < bad.mask.sum() < 4500
+    assert 6e-4 < bad.mask.mean() < 0.07
     near = ndimage.binary_dilation(bad.mask, iterations=2)
     both = bad.valid & twin.valid
     deep = 1e3 * np.linalg.norm(bad.xyz - twin.xyz, axis=-1)
@@ -127,12 +149,16 @@ def test_mask_marks_what_changed(category: str, defect: str) -> None:
     assert (deep[both & ~near] > 0.3).mean() < 0.002
     assert (tone[~near] > 0.03).mean() < 0.04  # its shadow may fall beside it
     inside = bad.mask & both
-    if defect in ("stain", "burn", "rust"):
+    if defect in COLOUR_ONLY:
         assert deep[both].max() < 1e-3
-        assert np.median(tone[bad.mask]) > 0.08
-    elif defect in ("dent", "bump", "bent"):
+        assert np.median(tone[bad.mask]) > (0.08 if category != "foam" else 0.04)
+    elif defect in SHAPE_ONLY:
         assert np.median(deep[inside]) > 0.4
         assert np.median(tone[bad.mask]) < 0.12
+    elif (category, defect) in OPENED:  # what has changed may be that no point is left
+        gone = twin.valid & ~bad.valid
+        assert (gone | (both & (deep > 0.3)))[bad.mask & twin.valid].mean() > 0.7
+        assert np.median(tone[bad.mask]) > 0.05
     else:
         assert np.median(deep[inside]) > 0.4
         assert np.median(tone[bad.mask]) > 0.05
@@ -143,6 +169,45 @@ def test_masks_are_never_empty(category: str, defect: str) -> None:
     hard = dataclasses.replace(FULL, nuisance=1.0, strength=(0.02, 0.02), size=128)
     for index in range(2):
         assert make_sample(category, f"test/{defect}", index, hard).mask.sum() >= 4
+
+
+def test_ten_kinds_with_four_defects_each_and_the_four_of_the_records_among_them() -> None:
+    assert len(KINDS) == len(set(KINDS)) == 10
+    assert all(len(set(DEFECTS[kind])) == 4 for kind in KINDS)
+    assert CATEGORIES == ("ring", "biscuit", "handle", "bracket")
+    assert set(CATEGORIES) < set(KINDS)
+    for kind in KINDS:
+        first, second, *both = DEFECTS[kind]
+        assert first in COLOUR_ONLY
+        assert second in SHAPE_ONLY
+        assert not {*both} & {*COLOUR_ONLY, *SHAPE_ONLY}
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_a_new_kind_is_the_same_again_and_varies_from_part_to_part(kind: str) -> None:
+    small = dataclasses.replace(SMALL, nuisance=0.0)
+    one, again, other = (make_sample(kind, "train/good", i, small) for i in (0, 0, 1))
+    np.testing.assert_array_equal(one.rgb, again.rgb)
+    np.testing.assert_array_equal(one.xyz, again.xyz)
+    assert np.abs(one.colour - other.colour).mean() > 0.01  # nature's share, with the dial at zero
+    reseeded = make_sample(kind, "train/good", 0, dataclasses.replace(small, seed=1))
+    assert not np.array_equal(one.rgb, reseeded.rgb)
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_a_new_kind_survives_the_removal_of_its_table_as_one_part(kind: str) -> None:
+    sample = make_sample(kind, "train/good", 1, MEDIUM)
+    above = np.nan_to_num(heights(sample.xyz)) > 6
+    kept = remove_background(sample).valid
+    assert (kept & above).sum() > 0.9 * above.sum()  # at 128 pixels steep flanks are thin
+    assert (kept & ~ndimage.binary_dilation(above, iterations=2)).sum() <= 0.002 * kept.sum()
+
+
+@pytest.mark.parametrize(("kind", "defect"), OPENED)
+def test_masks_of_opened_parts_reach_past_the_points(kind: str, defect: str) -> None:
+    """Where a piece is gone: no point there once the table is removed, where its twin has some."""
+    bad, twin = (remove_background(sample) for sample in with_twin(kind, defect))
+    assert (twin.valid & ~bad.valid)[bad.mask].mean() > 0.16
 
 
 def test_strength_spreads_from_easy_to_hard() -> None:
@@ -194,7 +259,7 @@ def test_a_broken_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        (("bagel", "train/good", 0), "no category 'bagel'.*ring, biscuit"),
+        (("bagel", "train/good", 0), f"no category 'bagel'.*{', '.join(KINDS)}"),
         (("ring", "test/rust", 0), "no folder 'test/rust'.*test/dent"),
         (("ring", "train/good", -1), "index is -1"),
     ],

@@ -8,15 +8,24 @@ from typing import Annotated
 
 from lsfa_lite.checked import Checked, NotNegative, Positive, Rule, Share, Whole
 
-# Four defects per category, in the order in which class ids are given out: 255, 254, 253, 252.
-# The first is seen in RGB only, the second in 3D only (shading shows it faintly), the rest in both.
+# Ten kinds in the order of MVTec 3D-AD's ten, whose nature they echo: bagel, cable gland, carrot,
+# cookie, dowel, foam, peach, potato, rope, tire. Four defects each, in the order in which class ids
+# are given out: 255, 254, 253, 252. The first is seen in RGB only, the second in 3D only (shading
+# shows it faintly), the rest in both.
 DEFECTS: dict[str, tuple[str, ...]] = {
     "ring": ("stain", "dent", "hole", "contamination"),
+    "bracket": ("rust", "bent", "cut", "contamination"),
+    "carrot": ("rot", "knob", "hole", "cut"),
     "biscuit": ("stain", "bump", "crack", "contamination"),
     "handle": ("burn", "dent", "cut", "contamination"),
-    "bracket": ("rust", "bent", "cut", "contamination"),
+    "foam": ("stain", "dent", "hole", "cut"),
+    "peach": ("bruise", "dent", "cut", "bite"),
+    "potato": ("green", "dent", "hole", "cut"),
+    "rope": ("stain", "crushed", "cut", "open"),
+    "tire": ("bloom", "bulge", "cut", "torn"),
 }
-CATEGORIES: tuple[str, ...] = tuple(DEFECTS)
+KINDS: tuple[str, ...] = tuple(DEFECTS)
+CATEGORIES = ("ring", "biscuit", "handle", "bracket")  # those of the shipped records
 
 
 Pixels = Annotated[int, Rule("int >= 32", lambda x: x >= 32)]

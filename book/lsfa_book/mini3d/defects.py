@@ -5,14 +5,13 @@ strength runs from 0 (barely visible) to 1 (obvious): it scales depth, opacity a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from lsfa_book.mini3d.maps import PITCH, coordinates, mix, noise, step
-from lsfa_book.mini3d.shapes import Part, harmonics
+from lsfa_book.mini3d.part import Part, harmonics
 
 Change = tuple[Part, np.ndarray]  # the part with the defect, its footprint (CELLS, CELLS) bool
 Colour = tuple[float, float, float]
@@ -176,25 +175,3 @@ class Bent:
         shape = np.clip(1 + toward / (self.reach * rng.uniform(0.9, 1.1)), 0, None) ** 1.6
         change = along(strength, *self.lift) * shape * np.clip(part.base / 8.0, 0, 1)
         return replace(part, height=part.height + change), (change > 0.2) & (part.base > 1)
-
-
-_CRUMBS = ((0.05, 0.12, 0.35), (0.28, 0.30, 0.30), (0.55, 0.55, 0.50), (0.30, 0.03, 0.03))
-
-KINDS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change]] = {
-    ("ring", "stain"): Stain(((0.035, 0.016, 0.008), (0.30, 0.34, 0.22))),
-    ("ring", "dent"): Swell(-1),
-    ("ring", "hole"): Hole((0.16, 0.075, 0.025)),
-    ("ring", "contamination"): Contamination(_CRUMBS),
-    ("biscuit", "stain"): Stain(((0.10, 0.045, 0.018), (0.62, 0.58, 0.48))),
-    ("biscuit", "bump"): Swell(1),
-    ("biscuit", "crack"): Groove((0.10, 0.042, 0.014), bends=1.0),
-    ("biscuit", "contamination"): Contamination(_CRUMBS),
-    ("handle", "burn"): Stain(((0.045, 0.020, 0.010), (0.08, 0.055, 0.045))),
-    ("handle", "dent"): Swell(-1),
-    ("handle", "cut"): Groove((0.66, 0.47, 0.25), bends=0.0),
-    ("handle", "contamination"): Contamination((*_CRUMBS, (0.6, 0.55, 0.35)), gloss=0.4),
-    ("bracket", "rust"): Stain(((0.26, 0.085, 0.022), (0.20, 0.10, 0.05))),
-    ("bracket", "bent"): Bent(),
-    ("bracket", "cut"): Groove((0.62, 0.63, 0.64), bends=0.0, depth=(0.4, 2.0), width=(1.0, 2.0)),
-    ("bracket", "contamination"): Contamination((*_CRUMBS, (0.10, 0.07, 0.03))),
-}

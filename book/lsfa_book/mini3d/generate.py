@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from lsfa_book.mini3d.config import CATEGORIES, Mini3DConfig, class_id, folders
-from lsfa_book.mini3d.defects import KINDS, along
+from lsfa_book.mini3d.config import CATEGORIES, KINDS, Mini3DConfig, class_id, folders
+from lsfa_book.mini3d.defects import along
+from lsfa_book.mini3d.flaws import FLAWS
 from lsfa_book.mini3d.maps import nearest
 from lsfa_book.mini3d.render import intersect, shade
 from lsfa_book.mini3d.scene import draw, rays
@@ -39,23 +40,27 @@ def make_sample(
         strength = along((flaw.uniform() * 0.05 + index * GOLDEN) % 1, *config.strength)
 
     scene = draw(pose, config, VIEW[category], 0.5 * HEIGHT[category])
-    part = SHAPES[category](shape, scene["contrast"])
+    part = good = SHAPES[category](shape, scene["contrast"])
     footprint = np.zeros(part.height.shape, dtype=bool)
     if defect != "good" and strength > 0:
-        part, footprint = KINDS[category, defect](part, flaw, strength)
+        part, footprint = FLAWS[category, defect](part, flaw, strength)
     hit = intersect(part, scene)
     noise = np.exp(scene["noise"])
     rgb = colour_picture(shade(part, hit, scene, mat), sensor, noise)
-    xyz = scan(hit, rays(scene), sensor, noise * config.depth_noise)
+    blind = nearest(part.blind, hit.x, hit.y) if part.blind is not None else 0.0
+    xyz = scan(hit, rays(scene), sensor, noise * config.depth_noise, blind)
     mask = nearest(footprint, hit.x, hit.y)
+    if part.blind is not None:  # where a piece is gone, the good part says what is missing
+        whole = intersect(good, scene)
+        mask |= nearest(footprint, whole.x, whole.y)
     path = f"mini3d/{category}/{folder}/{index:03d}"
     return Sample(rgb, xyz, mask, int(mask.any()), defect if mask.any() else "good", path)
 
 
 def _check(category: str, folder: str, index: int) -> str:
     """The folder's defect name; ValueError for an address that does not exist."""
-    if category not in CATEGORIES:
-        raise ValueError(f"no category {category!r} in mini3d; it has {', '.join(CATEGORIES)}")
+    if category not in KINDS:
+        raise ValueError(f"no category {category!r} in mini3d; it has {', '.join(KINDS)}")
     names = [name for name, _ in folders(category, Mini3DConfig())]
     if folder not in names:
         raise ValueError(f"no folder {folder!r} in {category}; it has {', '.join(names)}")

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from lsfa_book.mini3d.maps import PITCH, bilinear, nearest, noise
+from lsfa_book.mini3d.part import Part
 from lsfa_book.mini3d.scene import Scene, rays
-from lsfa_book.mini3d.shapes import Part
 
 STEP = 1.8  # mm of height between two looks along a ray
 TABLE = np.array([0.045, 0.050, 0.058])  # linear RGB of the mat

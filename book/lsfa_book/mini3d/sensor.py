@@ -21,17 +21,24 @@ def colour_picture(light: np.ndarray, rng: np.random.Generator, noise: float) ->
     return np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
 
 
-def scan(hit: Hit, rays: np.ndarray, rng: np.random.Generator, noise: float) -> np.ndarray:
+def scan(
+    hit: Hit,
+    rays: np.ndarray,
+    rng: np.random.Generator,
+    noise: float,
+    blind: np.ndarray | float = 0.0,
+) -> np.ndarray:
     """Organised cloud (H, W, 3) float32 in metres, (0, 0, 0) where nothing came back.
 
     rays (H, W, 3) in the camera's frame with z = 1. Missing are depth edges, grazing
-    surfaces (both by chance, more often the steeper) and a few stray pixels.
+    surfaces (both by chance, more often the steeper), a few stray pixels, and what is too deep
+    in a gap: by chance blind (H, W).
     """
     sigma = DEPTH_NOISE * noise * (hit.depth / 500) ** 2
     depth = hit.depth + sigma * rng.standard_normal(hit.depth.shape)
     span = ndimage.maximum_filter(hit.depth, 3) - ndimage.minimum_filter(hit.depth, 3)
     facing = -np.sum(hit.normal * hit.ray, axis=-1)
-    lost = 0.75 * (span > EDGE) + np.clip((0.34 - facing) / 0.3, 0, 0.9) + 0.0015
+    lost = 0.75 * (span > EDGE) + np.clip((0.34 - facing) / 0.3, 0, 0.9) + 0.0015 + blind
     seen = rng.uniform(size=depth.shape) >= lost
     points = 1e-3 * depth[..., None] * rays * seen[..., None]
     return np.round(points, 6).astype(np.float32)  # a micrometre: bytes do not hang on the last bit
