@@ -88,7 +88,7 @@ def _fpfh(points: Tensor, radius: float, neighbours: int | None) -> tuple[Tensor
     distance, index = _around(points, radius, neighbours)  # P K
     normals = _normals(points, index)  # P 3
     distance, index = distance[:, 1:], index[:, 1:]  # the nearest is the point itself
-    own = _histograms(points, normals, distance, index)  # P 3 11
+    own = pair_histograms(points, normals, distance, index)  # P 3 11
 
     weight = torch.where(distance > 0, distance**-2, 0.0)  # P K; the absent are infinitely far
     table = F.pad(rearrange(own, "p a b -> p (a b)"), (0, 0, 0, 1))  # row P: the absent
@@ -171,7 +171,7 @@ def _least(spread: Tensor) -> Tensor:
     return F.normalize(across.take_along_dim(longest[:, None, None], dim=1)[:, 0], dim=1)
 
 
-def _histograms(points: Tensor, normals: Tensor, distance: Tensor, index: Tensor) -> Tensor:
+def pair_histograms(points: Tensor, normals: Tensor, distance: Tensor, index: Tensor) -> Tensor:
     """The angles of each point's pairs, as shares: (P, 3), (P, 3), (P, K), (P, K) -> (P, 3, 11).
 
     With n, m the normals of a point p and of its neighbour, d the unit vector between them,
@@ -191,10 +191,12 @@ def _histograms(points: Tensor, normals: Tensor, distance: Tensor, index: Tensor
     ]
     chunk = _chunk(points, index.shape[1])
     parts = zip(*(x.split(chunk) for x in (torch.stack(ours, dim=1), distance, index)), strict=True)
-    return _shares(torch.cat([_count(mine @ F.embedding(i, theirs).mT, d) for mine, d, i in parts]))
+    return _shares(
+        torch.cat([count_angles(mine @ F.embedding(i, theirs).mT, d) for mine, d, i in parts])
+    )
 
 
-def _count(products: Tensor, distance: Tensor) -> Tensor:
+def count_angles(products: Tensor, distance: Tensor) -> Tensor:
     """(P, 4, K), (P, K) -> how many of the angles lie in which bin: (P, 3, 11)."""
     scaled = products[:, :3] / distance[:, None]
     near, far, across = scaled.unbind(dim=1)  # n.d, -m.d, (d x n).m
