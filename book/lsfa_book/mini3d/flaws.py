@@ -15,7 +15,7 @@ from lsfa_book.mini3d.defects import (
     Stain,
     Swell,
 )
-from lsfa_book.mini3d.openings import Bite, Bore, Opening, Slit
+from lsfa_book.mini3d.openings import Bore, Opening, Slit
 from lsfa_book.mini3d.part import Part
 
 _CRUMBS = ((0.05, 0.12, 0.35), (0.28, 0.30, 0.30), (0.55, 0.55, 0.50), (0.30, 0.03, 0.03))
@@ -48,13 +48,13 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ("peach", "bruise"): Stain(((0.16, 0.06, 0.022), (0.11, 0.05, 0.025))),
     ("peach", "dent"): Swell(-1, depth=(0.6, 3.4)),
     ("peach", "cut"): Groove((0.62, 0.38, 0.11), bends=0.35, width=(1.3, 3.0)),
-    ("peach", "bite"): Opening(Bite((4.0, 12.0)), (0.62, 0.36, 0.10), 0.1, brim=3.5),
+    ("peach", "bite"): Opening(Bore((4.0, 12.0), rim=True), (0.62, 0.36, 0.10), 0.1, brim=3.5),
     ("potato", "green"): Stain(
         ((0.085, 0.125, 0.022), (0.13, 0.165, 0.035)), opacity=(0.25, 0.95), radius=(6.0, 11.0)
     ),
     ("potato", "dent"): Swell(-1, depth=(1.0, 6.0)),
     ("potato", "hole"): Opening(Bore((1.6, 4.0)), (0.075, 0.045, 0.02), 0.5),
-    ("potato", "cut"): Opening(Bite((5.0, 14.0)), (0.56, 0.47, 0.24), 0.1, brim=3.5),
+    ("potato", "cut"): Opening(Bore((5.0, 14.0), rim=True), (0.56, 0.47, 0.24), 0.1, brim=3.5),
     ("rope", "stain"): Stain(((0.05, 0.04, 0.03), (0.10, 0.12, 0.16)), radius=(5.0, 9.5)),
     ("rope", "crushed"): Swell(-1, depth=(1.0, 6.0), radius=(8.0, 11.0)),
     ("rope", "cut"): Opening(Slit((12, 24), (2.8, 7)), (0.50, 0.38, 0.21), 0.2, brim=2.6),
@@ -62,5 +62,5 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ("tire", "bloom"): Stain(((0.14, 0.14, 0.135), (0.11, 0.09, 0.06)), opacity=(0.10, 0.70)),
     ("tire", "bulge"): Swell(1, depth=(0.6, 3.2)),
     ("tire", "cut"): Groove((0.05, 0.047, 0.042), bends=0.2, depth=(0.8, 4.5)),
-    ("tire", "torn"): Opening(Bite((3.5, 9.5)), (0.03, 0.029, 0.028), 0.2, brim=3.0),
+    ("tire", "torn"): Opening(Bore((3.5, 9.5), rim=True), (0.03, 0.029, 0.028), 0.2, brim=3.0),
 }

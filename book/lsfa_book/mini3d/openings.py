@@ -47,29 +47,18 @@ def axis(part: Part, centre: tuple[float, float], reach: float = 9.0) -> float:
 
 
 @dataclass(frozen=True)
-class Bite:
-    """A piece broken or cut out of the rim; radius in mm."""
-
-    radius: tuple[float, float]
-
-    def __call__(
-        self, part: Part, rng: np.random.Generator, strength: float
-    ) -> tuple[np.ndarray, float]:
-        radius = along(strength, *self.radius) * rng.uniform(0.9, 1.1)
-        return blob(rng, at_rim(part, rng), radius), radius
-
-
-@dataclass(frozen=True)
 class Bore:
-    """A hole from above; radius in mm."""
+    """A round gap: a hole from above, or (rim=True) a piece bitten or cut out; radius in mm."""
 
     radius: tuple[float, float]
+    rim: bool = False
 
     def __call__(
         self, part: Part, rng: np.random.Generator, strength: float
     ) -> tuple[np.ndarray, float]:
         radius = along(strength, *self.radius) * rng.uniform(0.9, 1.1)
-        return blob(rng, place(part, rng, radius + 2), radius), radius
+        centre = at_rim(part, rng) if self.rim else place(part, rng, radius + 2)
+        return blob(rng, centre, radius), radius
 
 
 @dataclass(frozen=True)
