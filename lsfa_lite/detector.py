@@ -198,16 +198,11 @@ class LSFADetector:
 
     def _adapted_rows(self, modality: Modality, parts: PatchStack) -> Tensor:
         """(Q, D) on the device: psi of the patches on a part."""
-        counts = parts.foreground.sum(1).tolist()
-        rows: Tensor | None = None
-        each = zip(self._each_adapted(modality, parts), parts.foreground, counts, strict=True)
-        end = 0
-        for adapted, on, count in each:
-            if rows is None:
-                rows = adapted.new_empty(sum(counts), adapted.shape[1])
-            places = on.nonzero()[:, 0].to(self.device, non_blocking=True)
-            rows[end : (end := end + count)] = adapted[places]
-        assert rows is not None
+        counts, width = parts.foreground.sum(1).tolist(), self._fitted().widths[modality]
+        rows = torch.empty(sum(counts), width, device=self.device)
+        each = zip(self._each_adapted(modality, parts), parts.foreground, strict=True)
+        for (adapted, on), some in zip(each, rows.split(counts), strict=True):
+            some.copy_(adapted[on.nonzero()[:, 0].to(self.device, non_blocking=True)])
         return rows
 
     # --- scoring ----------------------------------------------------------------------------

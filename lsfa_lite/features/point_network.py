@@ -133,5 +133,9 @@ class PointMAE(nn.Module):
 
     def forward(self, neighbourhoods: Tensor, centres: Tensor) -> Tensor:
         """(B,G,K,3) relative to their centre and centres (B,G,3), one unit -> (B,G,D')."""
-        outputs = self.encode(neighbourhoods, centres)
+        return self.from_tokens(self.encoder(neighbourhoods), centres)
+
+    def from_tokens(self, tokens: Tensor, centres: Tensor) -> Tensor:
+        """(B,G,D) of the groups and their centres (B,G,3) -> (B,G,D')."""
+        outputs = self.blocks(tokens, self.pos_embed(centres))
         return torch.cat([self.norm(outputs[i]) for i in self.layers], dim=-1)

@@ -122,6 +122,5 @@ def describe_clouds(
     neighbourhoods = points[cloud[..., None], neighbours] - centres[:, :, None]  # (B,G,K,3)
     model.eval()
     tokens = torch.cat([model.encoder(groups) for groups in neighbourhoods.split(1)])  # (B,G,D)
-    outputs = model.blocks(tokens, model.pos_embed(centres))
-    features = torch.cat([model.norm(outputs[i]) for i in model.layers], dim=-1)  # (B,G,D')
+    features = model.from_tokens(tokens, centres)  # (B,G,D')
     return [(p[i], values) for p, i, values in zip(metres, chosen, features, strict=True)]
