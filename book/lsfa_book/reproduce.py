@@ -8,25 +8,34 @@ import sys
 from pathlib import Path
 
 from lsfa_book import mini3d
-from lsfa_book.studies import records
+from lsfa_book.studies import looks, records
 from lsfa_book.studies.engines import Engine, in_processes, on_ray
 from lsfa_book.studies.fig5 import compare, verdicts
 from lsfa_book.studies.records import Record
 from lsfa_book.studies.reproduce import Parts
 from lsfa_book.studies.reproduce import reproduce as runs
-from lsfa_book.studies.tables import ON_MINI3D, STUDY, TABLES, rows_of
-from lsfa_book.tables import category_table, reproduction_table
+from lsfa_book.studies.tables import ON_MINI3D, REAL, STUDY, TABLES, rows_of
+from lsfa_book.tables import category_table, first_look_table, reproduction_table
 from lsfa_lite.config import Config
 from lsfa_lite.data import mvtec3d
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.report import METRICS
+
+HOW = """these figures come with the package; to run the table on real parts that you have, cleaned:
+lsfa-lite reproduce first-real-category --data ROOT --categories cable_gland --out OUT"""
 
 
 def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
     """Do the runs that are not done yet and print the tables; 1 if a run failed."""
     if arguments.seeds < 1:
         raise ValueError(f"--seeds {arguments.seeds}: how many; at least 1 is needed")
-    wanted, categories = _tables(arguments), _categories(arguments)
+    wanted = _tables(arguments)
+    if not arguments.data and REAL.keys() & set(wanted):
+        print(first_look_table(looks.shipped()), end="\n\n")
+        print(HOW)
+        if not (wanted := [name for name in wanted if name not in REAL]):
+            return 0
+    categories = _categories(arguments)
     tables = [name for name in wanted if name != "fig5"]
     made = None if arguments.data else _mini3d(arguments.nuisance)
     parts = Parts(arguments.data or arguments.out / "data", made)
@@ -39,7 +48,11 @@ def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
             print(f"{record['category']}, seed {record['seed']}: {problem}", file=sys.stderr)
     here = [r for r in records.load(folder).values() if r["data"] == parts.name]
     for table in tables:
-        _print_table(table, here, preset)
+        if table in REAL:
+            for category in categories:
+                print(first_look_table(here, category), end="\n\n")
+        else:
+            _print_table(table, here, preset)
     if "fig5" in wanted:
         _fig5(arguments.out / "fig5", preset, parts, categories, arguments.device)
     print("paper: its numbers on MVTec 3D-AD, not to be compared with other data")
@@ -52,8 +65,8 @@ def _mini3d(nuisance: float | None) -> mini3d.Mini3DConfig:
 
 
 def _tables(arguments: argparse.Namespace) -> list[str]:
-    if unknown := sorted(set(arguments.tables) - {*TABLES, *STUDY, "fig5", "all"}):
-        known = ", ".join([*TABLES, *STUDY, "fig5", "all"])
+    if unknown := sorted(set(arguments.tables) - {*TABLES, *STUDY, *REAL, "fig5", "all"}):
+        known = ", ".join([*TABLES, *STUDY, *REAL, "fig5", "all"])
         raise ValueError(f"no table {', '.join(unknown)}; there are {known}")
     if "all" in arguments.tables:
         return [*(TABLES if arguments.data else ON_MINI3D), "fig5"]

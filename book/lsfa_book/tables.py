@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from lsfa_book.literature.paper import row_of
 from lsfa_book.studies.comparison import paired
-from lsfa_book.studies.records import Values
+from lsfa_book.studies.first_look import CATEGORY, FIRST, REVIEWED, SAID, WITHOUT_ROW
+from lsfa_book.studies.looks import by_setting
+from lsfa_book.studies.records import Record, Values
 from lsfa_book.studies.tables import Row
 from lsfa_lite.evaluation import Table
 from lsfa_lite.report import METRICS, align
+
+MODALITIES = ("rgb", "3d")
+SENSES = ("both", "RGB", "3D")
+PROMISE = f"{FIRST['scoring__false_positive_rate']:.0%} false alarms promised"
 
 
 def demo_table(rows: Iterable[Table]) -> str:
@@ -55,6 +62,75 @@ def category_table(name: str, rows: Sequence[Row], measured: dict[str, Values]) 
         ]
         lines.append((row.name, *cells, _mean(measured[row.name])))
     return f"{name}, by category\n{align(lines)}"
+
+
+def first_look_table(found: Iterable[Record], category: str = CATEGORY) -> str:
+    """The first real category: ranges over the seeds, beside the review's figures and the paper's;
+    below, how often it was looked at and with which settings.
+    """
+    settings = by_setting(found, category)
+    figures = ("AUPRO@30%", "AUPRO@1%", "false alarms", "sensitivity", "seconds")
+    lines = [("", "seeds", *SENSES, *figures, *(f"printed: {s}" for s in SENSES), "by")]
+    lines += [(name, *[""] * 9, *cells) for name, *cells in _papers(category)]
+    for name, runs in settings.items():
+        review = REVIEWED[name][1] if category == CATEGORY and name in REVIEWED else None
+        printed = (review.both, review.rgb, review.depth, review.source) if review else ("",) * 4
+        lines.append((name, str(len(runs)), *_ranges(runs), *printed))
+    title = f"{category}: image AUROC; false alarms and sensitivity at the threshold ({PROMISE})"
+    return "\n".join([title, align(lines), _looks(settings, category)])
+
+
+def _ranges(runs: Sequence[Record]) -> list[str]:
+    if not runs:
+        return ["not run here", *[""] * 7]
+    metrics = [run["metrics"] for run in runs]
+    views = [
+        [m["all"] for m in metrics],
+        *([m["modalities"][s] for m in metrics] for s in MODALITIES),
+    ]
+    seconds = [round(run["seconds"]) for run in runs]
+    return [
+        *(_range([values["i_auroc"] for values in view]) for view in views),
+        *(_range([values[name] for values in views[0]]) for name in ("aupro_30", "aupro_1")),
+        _range([m["false_alarms"] for m in metrics]),
+        _range([1 - m["misses"] for m in metrics]),
+        "-".join(map(str, sorted({min(seconds), max(seconds)}))),
+    ]
+
+
+def _range(values: Sequence[float]) -> str:
+    ends = [f"{x:.3f}".removeprefix("0") for x in (min(values), max(values))]
+    return "-".join(dict.fromkeys(ends))
+
+
+def _papers(category: str) -> Iterator[tuple[str, ...]]:
+    """Tables 1 and 2, where the paper has this category."""
+    baseline = {"rgb+3d": "PatchCore*+FPFH*", "rgb": "PatchCore*/M3DM", "3d": "FPFH*/M3DM"}
+    lsfa = dict.fromkeys(baseline, "LSFA")
+    for name, methods in (("the paper, no adaptation", baseline), ("the paper, LSFA", lsfa)):
+        rows = [row_of("table1", modality=sense, method=m) for sense, m in methods.items()]
+        if category in rows[0]["categories"]:
+            aupro = row_of("table2", modality="rgb+3d", method=methods["rgb+3d"])
+            cells = [_range([row["categories"][category]]) for row in rows]
+            words = f"Table 1; Table 2: AUPRO@30% {_range([aupro['categories'][category]])}"
+            yield name, *cells, words
+
+
+def _looks(settings: Mapping[str, Sequence[Record]], category: str) -> str:
+    tried = {name: runs for name, runs in settings.items() if runs}
+    count = sum(len(runs) for runs in tried.values())
+    many = f"looked at {count} times with these {len(tried)} settings"
+    lines = [f"{category.replace('_', ' ')} was {many if tried else 'not looked at here'}"]
+    for name, runs in tried.items():
+        lines.append(f"  {name}: seeds {', '.join(str(run['seed']) for run in runs)}")
+    if category == CATEGORY:
+        more, looks = WITHOUT_ROW
+        looks += sum(max(1, review.looks) for _, review in REVIEWED.values())
+        lines += [
+            f"the review before: at least {looks} times, {len(REVIEWED) + more} settings",
+            SAID,
+        ]
+    return "\n".join(lines)
 
 
 def _mean(values: Values) -> str:

@@ -2,9 +2,11 @@
 
     python book/scripts/gather_records.py reproduction OUT/records [MORE/records ...]
     python book/scripts/gather_records.py effect OUT/records
+    python book/scripts/gather_records.py first-real-category OUT/records [MORE/records ...]
 
 Records of mini3d under the preset LITE, of the study's own tables, belong there; nothing else is
 taken. "effect" is chapter 13's study and has its nuisance as a dial, the others the usual one.
+"first-real-category" takes every record of cable gland, of whatever setting: each was a look at it.
 """
 
 from __future__ import annotations
@@ -14,16 +16,19 @@ import dataclasses
 from pathlib import Path
 
 from lsfa_book.mini3d import Mini3DConfig
+from lsfa_book.studies import looks
 from lsfa_book.studies.records import USUAL, Record, gather, load, row_key
-from lsfa_book.studies.tables import STUDY, TABLES
+from lsfa_book.studies.tables import FIRST_REAL, STUDY, TABLES
 from lsfa_lite.config import LITE
 from lsfa_lite.data.files import written_beside
 
 RECORDS = Path(__file__).parents[1] / "lsfa_book/records"
-STUDIES = ("reproduction", "confirmation", "effect")
+STUDIES = ("reproduction", "confirmation", "effect", FIRST_REAL)
 
 
 def belongs(record: Record, study: str) -> bool:
+    if study == FIRST_REAL:
+        return looks.belongs(record)
     tables = STUDY if study == "effect" else TABLES
     nuisance = record.get("nuisance", USUAL)
     made = dataclasses.replace(Mini3DConfig(), nuisance=nuisance)
@@ -46,7 +51,11 @@ def main() -> None:
     found = {name: r for folder in arguments.folders for name, r in load(folder).items()}
     kept = [r for _, r in sorted(found.items()) if belongs(r, arguments.study)]
     if not kept:
-        parser.error(f"none of {len(found)} records is of mini3d under LITE: nothing was written")
+        parser.error(
+            f"none of {len(found)} records belongs to {arguments.study}: nothing was written"
+        )
+    if arguments.study == FIRST_REAL:
+        kept = [looks.public(record) for record in kept]
     out = arguments.out or RECORDS / f"{arguments.study}.json"
     with written_beside(out) as temporary:
         temporary.write_text(gather(kept))

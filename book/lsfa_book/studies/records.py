@@ -108,7 +108,7 @@ def of_nuisance(records: Iterable[Record], nuisance: float) -> list[Record]:
 
 def gather(records: Iterable[Record]) -> str:
     """Text of the file that is shipped: what was measured, without what the rows say already."""
-    kept = ("category", "seed", "nuisance", "row", "seconds", "peak_mb")
+    kept = ("category", "seed", "nuisance", "row", "setting", "seconds", "peak_mb")
     lines, machines = [], set()
     for record in records:
         if "metrics" in record:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lsfa_book.literature.paper import Printed, compared, numbers, tuned
+from lsfa_book.studies.first_look import SETTINGS
 
 
 @dataclass(frozen=True)
@@ -324,12 +325,15 @@ STUDY: dict[str, tuple[Row, ...]] = {
         for row in THREE
     ),
 }
+# On real parts alone; its rows leave nothing to a preset.
+FIRST_REAL = "first-real-category"
+REAL = {FIRST_REAL: tuple(Row(name, changes) for name, changes in SETTINGS.items())}
 ON_MINI3D = tuple(name for name in TABLES if name != "eyecandies")
 
 
 def rows_of(table: str) -> tuple[Row, ...]:
-    """Of a table of the paper, or of chapter 13's study; ValueError for a name that neither has."""
-    known = TABLES | STUDY
+    """Of a table of the paper, of chapter 13's study, or on real parts; ValueError for another."""
+    known = TABLES | STUDY | REAL
     if table not in known:
         raise ValueError(f"no table {table}; there are {', '.join(known)}")
     return known[table]
