@@ -161,9 +161,15 @@ class ScoringConfig(Checked):
     image_score: Literal["max", "top"] = "max"  # PatchCore; top: mean of the top_patches (ours)
     top_patches: Count = 5
     blur: NotNegative = 4.0  # pixels of the up-sampled 224-pixel map, Gaussian sigma (PatchCore)
-    normalise: Literal["none", "zscore", "quantile"] = "zscore"  # per modality (ours)
+    # per modality (ours); tail: -log of a conformal p-value, mean is Fisher's rule then, max the
+    # rule of the smallest p
+    normalise: Literal["none", "zscore", "quantile", "tail"] = "zscore"
     fusion: Literal["mean", "sum", "max", "ocsvm"] = "mean"  # section 3.1: mean; M3DM: ocsvm
     false_positive_rate: Rate = 0.05  # the threshold's promise on good parts (ours)
+
+    def _together(self) -> Together:
+        linear = self.fusion != "ocsvm" or self.normalise != "tail"
+        yield "fusion", linear, "not ocsvm, which weighs scores, where normalise is tail"
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lsfa_lite.config import Modality, ScoringConfig
+from lsfa_lite.scoring.tails import Tail
 
 PerModality = Mapping[Modality, Any]  # numbers or tensors
 MAX_ROWS = 50_000  # patch distances shown to the one-class SVM; it learns two numbers
@@ -24,11 +25,8 @@ class Scale:
     spread: float = 1.0
 
     @classmethod
-    def fit(cls, values: Any, how: str, name: str) -> Scale:
+    def fit(cls, values: np.ndarray, how: str, name: str) -> Scale:
         """values (Q,); how: "zscore" (mean, deviation), "quantile" (median, IQR) or "none"."""
-        values = torch.as_tensor(values).detach().cpu().double().numpy()
-        if values.ndim != 1 or not np.isfinite(values).all():
-            raise ValueError(f"{name}: calibration scores must be (Q,) finite numbers")
         if how == "none":
             return cls()
         if how == "zscore":
@@ -54,16 +52,35 @@ class Normaliser:
     M3DM's code, and LSFA's after it, swap them: the 3D scores are divided by the deviation of RGB.
     """
 
-    image: Scale = Scale()
-    map: Scale = Scale()
+    image: Scale | Tail = Scale()
+    map: Scale | Tail = Scale()
 
     @classmethod
     def fit(cls, image_scores: Any, patch_distances: Any, how: str, name: str) -> Normaliser:
         """image_scores (B,), patch_distances (Q,): foreground patches of the same good samples."""
         return cls(
-            Scale.fit(image_scores, how, f"{name} image scores"),
-            Scale.fit(patch_distances, how, f"{name} patch distances"),
+            _fit(image_scores, how, f"{name} image scores"),
+            _fit(patch_distances, how, f"{name} patch distances"),
         )
+
+
+def uncentred(scale: Scale | Tail) -> Scale:
+    """The spread alone. Refused by the config: "tail", which has none."""
+    assert isinstance(scale, Scale)
+    return Scale(0.0, scale.spread)
+
+
+def _fit(values: Any, how: str, name: str) -> Scale | Tail:
+    values = torch.as_tensor(values).detach().cpu().double().numpy()
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(f"{name}: calibration scores must be (Q,) finite numbers")
+    return Tail.fit(values, name) if how == "tail" else Scale.fit(values, how, name)
+
+
+def _from(state: Mapping[str, Any]) -> Scale | Tail:
+    if "centre" in state:
+        return Scale(**state)
+    return Tail(tuple(state["values"]), tuple(state["surprises"]), state["rate"])
 
 
 def combine(values: PerModality, how: str, weights: PerModality) -> Tensor:
@@ -136,7 +153,7 @@ class Fusion:
         if config.fusion != "ocsvm" or len(normalisers) == 1:
             return cls(config.fusion, normalisers, {}, {})
         for name, n in normalisers.items():  # `learn_weights` wants scores that are not centred
-            normalisers[name] = Normaliser(Scale(0.0, n.image.spread), Scale(0.0, n.map.spread))
+            normalisers[name] = Normaliser(uncentred(n.image), uncentred(n.map))
         images = {name: n.image(image_scores[name]) for name, n in normalisers.items()}
         maps = {name: n.map(patch_distances[name]) for name, n in normalisers.items()}
         return cls("ocsvm", normalisers, learn_weights(images, seed), learn_weights(maps, seed))
@@ -173,7 +190,7 @@ class Fusion:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Fusion:
         normalisers = {
-            name: Normaliser(Scale(**scales["image"]), Scale(**scales["map"]))
+            name: Normaliser(_from(scales["image"]), _from(scales["map"]))
             for name, scales in state["normalisers"].items()
         }
         return cls(state["how"], normalisers, state["image_weights"], state["map_weights"])

@@ -75,8 +75,10 @@ def test_fused_image_score_by_hand():
 
 
 @pytest.mark.parametrize("how", ["mean", "sum", "max", "ocsvm"])
-@pytest.mark.parametrize("normalise", ["none", "zscore", "quantile"])
+@pytest.mark.parametrize("normalise", ["none", "zscore", "quantile", "tail"])
 def test_maps_keep_a_zero_background_as_the_lowest_value(how, normalise):
+    if (how, normalise) == ("ocsvm", "tail"):
+        pytest.skip("refused by the config")
     rng = np.random.default_rng(3)
     part = rng.random((12, 9)) < 0.6
     maps = {

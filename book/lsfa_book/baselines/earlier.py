@@ -25,6 +25,7 @@ from lsfa_lite.scoring.calibration import Calibration, calibrate
 from lsfa_lite.scoring.fusion import Normaliser, Scale
 from lsfa_lite.scoring.metrics import NEIGHBOURS, area_below
 from lsfa_lite.scoring.patchcore import PatchScores
+from lsfa_lite.scoring.tails import Tail
 from lsfa_lite.scoring.threshold import threshold
 
 Device = str | torch.device
@@ -104,10 +105,15 @@ def swapped(normalisers: dict[Modality, Normaliser]) -> dict[Modality, Normalise
     if set(normalisers) != {"rgb", "3d"}:
         raise ValueError(f"statistics of {', '.join(normalisers)} alone cannot be swapped")
     rgb, shape = normalisers["rgb"], normalisers["3d"]
-    mixed = Normaliser(
-        Scale(shape.image.centre, rgb.image.spread), Scale(shape.map.centre, rgb.map.spread)
-    )
+    mixed = Normaliser(mix(shape.image, rgb.image), mix(shape.map, rgb.map))
     return dict.fromkeys(normalisers, mixed)
+
+
+def mix(centre: Scale | Tail, spread: Scale | Tail) -> Scale:
+    """ValueError where a sense has no mean and deviation to swap: normalise="tail"."""
+    if isinstance(centre, Tail) or isinstance(spread, Tail):
+        raise ValueError('normalise="tail" has no statistics to swap; use "zscore"')
+    return Scale(centre.centre, spread.spread)
 
 
 def small_rgb_bank(
