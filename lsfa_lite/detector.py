@@ -39,7 +39,7 @@ class Scored:
     """What the detector says about one sample.
 
     image_score      larger is more anomalous; the fusion of modality_scores
-    anomaly_map      (H, W) float32 in the sample's own pixels, 0 on the background
+    anomaly_map      (H, W) float32 in the sample's own pixels, 0 on the background (`scoring.rim`)
     modality_scores  "rgb", "3d" -> float, before normalisation and fusion
     modality_maps    "rgb", "3d" -> (H, W) float32
     threshold        on image_score, from good parts that were not trained on
@@ -270,13 +270,14 @@ class LSFADetector:
 
     def _score(self, samples: Sequence[Sample], wanted: tuple[Modality, ...]) -> list[Scored]:
         rows = self.extractor.rows(samples, wanted)
-        scores, sigma = self._scores(rows), self.config.scoring.blur
+        scores, scoring = self._scores(rows), self.config.scoring
         pairs = [(i, m) for i, found in enumerate(scores) for m in found]
         maps: list[dict[Modality, Tensor]] = [{} for _ in rows]
         for some in chunks(pairs, self._at_once if self._at_once == 1 else len(pairs)):
             distances = [scores[i][m].distances for i, m in some]
             each = [rows[i] for i, _ in some], [samples[i] for i, _ in some]
-            for (i, m), values in zip(some, maps_of_scans(distances, *each, sigma), strict=True):
+            found = maps_of_scans(distances, *each, scoring.blur, scoring.rim)
+            for (i, m), values in zip(some, found, strict=True):
                 maps[i][m] = values
         return [self._verdict(*each) for each in zip(samples, scores, maps, strict=True)]
 

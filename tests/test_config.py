@@ -27,8 +27,8 @@ from lsfa_lite.config import BackgroundConfig, PointConfig, from_json, to_json
 
 # SHA-256 of the presets' JSON: a model folder holds this text; a change is meant, or an accident
 TEXTS = {
-    LITE: "f7e91337c5b15e61bfa7e40f073c9af28d34d8055fc64697e4af4db4bdc86078",
-    PAPER: "c16b2cd4b1b10cec8d67a93717c4b0ae84d4d047a7fd228f337de588163234bd",
+    LITE: "aedb82cc52b4d4a751f58708d10ae3503b27f226c2a7abfbc4e5ba27e3232c7b",
+    PAPER: "cfc90af8cc54700bb417a7425980d36ef903e40be533f72b75f1dc3cca187d53",
     BackgroundConfig(): "7b80c6bc7d2409333d00a5fd8e8e9b7f41053cfac4019fc30b82bed8eb832e9b",
 }
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from lsfa_lite.config import Rim
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.features.extract import PatchFeatures
 
@@ -21,8 +22,9 @@ def anomaly_map(
     size: int,
     sigma: float = 4.0,
     pixels: Tensor | None = None,
+    rim: Rim = "cut",
 ) -> Tensor:
-    """Patch distances -> map (size, size), float, exactly 0 on the background.
+    """Patch distances -> map (size, size), float.
 
     distances (N,) and foreground (N,) bool on a square grid, row by row; sigma in pixels of the
     map; pixels (size, size) bool says where the part is, by default all pixels of foreground
@@ -31,6 +33,10 @@ def anomaly_map(
     convolution"), so the zeros of the background do not pull down a defect at the rim. A pixel of
     the part that no foreground patch reaches stays 0. Everything is float: M3DM's blur goes through
     an 8-bit picture.
+
+    What has no depth is no part, and a cut-off edge or a hole has none, though its mask counts it.
+    rim="cut" says nothing there: exactly 0. rim="fade" lets the blur run out past the rim, the
+    background's zeros counted: half of the rim's value beside it, and 0 from 4 sigma on.
     """
     grid = math.isqrt(distances.shape[-1])
     if distances.shape[-1] != grid * grid or foreground.shape != distances.shape:
@@ -47,7 +53,8 @@ def anomaly_map(
     total, share = smooth.view(*distances.shape[:-1], 2, size, size).unbind(-3)  # (..., H, W)
     pixels = pixels.view(total.shape)
     reached = pixels & (share > 1e-6)
-    return torch.where(reached, total / share.clamp(min=1e-6), torch.zeros_like(total))  # (H, W)
+    outside = total if rim == "fade" else torch.zeros_like(total)
+    return torch.where(reached, total / share.clamp(min=1e-6), outside)  # (H, W)
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -71,9 +78,11 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     return rearrange(flat, "(b c) 1 h w -> b c h w", b=len(images))
 
 
-def map_of_scan(distances: Tensor, row: PatchFeatures, sample: Sample, sigma: float) -> Tensor:
-    """Patch distances (N,) of a described scan -> (H, W) float32 on the CPU, 0 off the part."""
-    return maps_of_scans([distances], [row], [sample], sigma)[0]
+def map_of_scan(
+    distances: Tensor, row: PatchFeatures, sample: Sample, sigma: float, rim: Rim = "cut"
+) -> Tensor:
+    """Patch distances (N,) of a described scan -> (H, W) float32 on the CPU."""
+    return maps_of_scans([distances], [row], [sample], sigma, rim)[0]
 
 
 @torch.no_grad()
@@ -82,17 +91,19 @@ def maps_of_scans(
     rows: Sequence[PatchFeatures],
     samples: Sequence[Sample],
     sigma: float,
+    rim: Rim = "cut",
 ) -> list[Tensor]:
     """`map_of_scan` of several, which leave their device together."""
     device = distances[0].device
     pixels = torch.stack([r.pixels for r in rows if r.pixels is not None])  # B S S
     on = torch.stack([r.foreground for r in rows]).to(device, non_blocking=True)  # B N
     inside = pixels.to(device, non_blocking=True)
-    squares = anomaly_map(torch.stack([*distances]), on, pixels.shape[1], sigma, inside).cpu()
-    return [
-        unsquare(square, sample.shape).float() * torch.from_numpy(sample.foreground)
-        for square, sample in zip(squares, samples, strict=True)
-    ]
+    squares = anomaly_map(torch.stack([*distances]), on, pixels.shape[1], sigma, inside, rim).cpu()
+    pairs = zip(squares, samples, strict=True)
+    maps = [(unsquare(square, sample.shape).float(), sample) for square, sample in pairs]
+    if rim == "fade":
+        return [values for values, _ in maps]
+    return [values * torch.from_numpy(sample.foreground) for values, sample in maps]
 
 
 @torch.no_grad()

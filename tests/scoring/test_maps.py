@@ -36,6 +36,24 @@ def slow_map(distances, foreground, size, sigma):
     return np.where(part, total / np.maximum(share, 1e-12), 0.0)
 
 
+def test_past_the_rim_a_map_is_the_plain_blur():
+    """A hole bored through a part: its mask has no point, and rim="fade" can say so."""
+    rng = np.random.default_rng(1)
+    foreground = disc(14, 6.0) & ~disc(14, 1.5)
+    distances = rng.random((14, 14)) + 0.5
+    pixels = torch.tensor(np.kron(foreground, np.ones((4, 4))) > 0)
+    flat = torch.tensor(distances, dtype=torch.float32).ravel(), torch.tensor(foreground).ravel()
+    fades = anomaly_map(*flat, 56, 2.0, pixels, "fade").numpy()
+    cut = anomaly_map(*flat, 56, 2.0, pixels).numpy()
+    plain = gaussian_filter(slow_resize(distances * foreground, 56), 2.0, mode="constant")
+    on = pixels.numpy()
+    np.testing.assert_array_equal(fades[on], cut[on])
+    np.testing.assert_allclose(fades[~on], plain[~on], atol=1e-5)
+    assert (cut[~on] == 0).all()
+    assert fades[28, 28] > 0.05  # the middle of the hole
+    assert fades[0, 0] < 1e-6
+
+
 def disc(grid, radius):
     y, x = np.mgrid[:grid, :grid] - (grid - 1) / 2
     return np.hypot(y, x) < radius

@@ -185,7 +185,8 @@ class CrossmodalDetector:
         """(Q,) -> (H, W) float32 in the sample's own pixels, 0 off the part."""
         patches = torch.zeros(len(found.foreground))  # N
         patches[found.foreground] = values
-        return map_of_scan(patches, found, sample, self.config.scoring.blur).numpy()
+        scoring = self.config.scoring
+        return map_of_scan(patches, found, sample, scoring.blur, scoring.rim).numpy()
 
 
 def run(
