@@ -162,6 +162,7 @@ BAD: dict[str, list[Any]] = {
     "scoring.image_score": ["mean"],
     "scoring.top_patches": [0],
     "scoring.blur": [-4],
+    "scoring.rim": ["blur", None, True],
     "scoring.normalise": ["minmax"],
     "scoring.fusion": ["median"],
     "scoring.false_positive_rate": [0, 1, -0.05],
