@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     clean = command("clean", "remove the ground plane of a data set", "src", "out")
     clean.add_argument("--distance", type=float, help="metres from the plane that go")
     clean.add_argument("--keep", choices=["largest", "sizeable"])
+    text = "squares on disk, as earlier code has them: metrics then count the added pixels"
+    clean.add_argument("--pad", action="store_true", help=text)
     clean.add_argument("--workers", type=int, default=1, help="processes that clean scans")
 
     fit = command("fit", "fit a detector on one category of a cleaned data set", "root")

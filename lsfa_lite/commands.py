@@ -42,7 +42,7 @@ def clean(arguments: argparse.Namespace) -> None:
     from lsfa_lite.config import BackgroundConfig
     from lsfa_lite.data.background import clean_folder
 
-    asked = {"plane_distance": arguments.distance, "keep": arguments.keep}
+    asked = {"plane_distance": arguments.distance, "keep": arguments.keep, "pad": arguments.pad}
     config = BackgroundConfig(**{name: x for name, x in asked.items() if x is not None})
     where = arguments.src, arguments.out
     clean_folder(*where, config, workers=arguments.workers, progress=True)
@@ -95,6 +95,7 @@ def score(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
+    from lsfa_lite.data.background import warn_if_padded
     from lsfa_lite.data.mvtec3d import MVTec3D
     from lsfa_lite.detector import LSFADetector
     from lsfa_lite.evaluation import evaluate
@@ -102,6 +103,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     detector = LSFADetector.load(arguments.model, arguments.device)
     test = MVTec3D(arguments.root, arguments.category).test
+    warn_if_padded(arguments.root)
     describe_ahead(arguments, detector, test)
     table = evaluate(detector.score(test, progress=not arguments.json), test)
     print(json.dumps(table, indent=2) if arguments.json else evaluation_table(table))

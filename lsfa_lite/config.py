@@ -55,7 +55,8 @@ class BackgroundConfig(Checked):
     cluster_points: Count = 30  # DBSCAN min_samples (M3DM)
     keep: Literal["largest", "sizeable"] = "largest"  # one part per scan (M3DM), or several (ours)
     sizeable: Count = 500  # points that make a cluster an object, keep="sizeable" (ours)
-    pad: bool = True  # pad to a centred square (M3DM)
+    # squares on disk (M3DM): the same scores, but AUPRO and P-AUROC count what was added as good
+    pad: bool = False
     seed: Whole = 0
 
 

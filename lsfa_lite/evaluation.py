@@ -28,6 +28,8 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
 
     Returns {"samples": n, "all": metrics, "modalities": {"rgb": metrics, ...}, "defects": {...},
     "false_alarms": share of good parts above the threshold, "misses": share of defective below}.
+    Pixels are those of each sample's own frame. Where that was padded (`BackgroundConfig.pad`) the
+    added ones are easy negatives, and AUPRO and P-AUROC rise: only to imitate earlier code.
     Raises ValueError where the test split has no good or no defective sample.
     """
     # A sequence may read its scans anew at each pass: what is needed is taken in one.

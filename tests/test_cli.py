@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import errno
 import json
+import shutil
 import subprocess
 import sys
 
@@ -18,7 +19,7 @@ import lsfa_lite
 from lsfa_book import mini3d
 from lsfa_lite.cli import main, parser
 from lsfa_lite.commands import config_of
-from lsfa_lite.config import LITE, PAPER
+from lsfa_lite.config import LITE, PAPER, BackgroundConfig
 from lsfa_lite.data.files import read_rgb
 
 QUICK = [
@@ -98,12 +99,17 @@ def test_score_writes_maps_pictures_and_a_table(cleaned, model, tmp_path, capsys
     assert float(score) == pytest.approx(float(row["image_score"]), abs=5e-4)
 
 
-def test_evaluate_prints_a_table_and_json(cleaned, model, capsys):
+def test_evaluate_prints_a_table_and_json(cleaned, model, tmp_path, capsys, caplog):
     assert main(["evaluate", str(model), str(cleaned), "ring"]) == 0
     text = capsys.readouterr().out
     assert "AUPRO@1%" in text
     assert "defect hole" in text
-    assert main(["evaluate", str(model), str(cleaned), "ring", "--json"]) == 0
+    assert not caplog.records
+    shutil.copytree(cleaned, tmp_path / "earlier")  # as if cleaned when pad was the default
+    settings = tmp_path / "earlier/clean.json"
+    settings.write_text(settings.read_text().replace('"pad": false', '"pad": true'))
+    assert main(["evaluate", str(model), str(tmp_path / "earlier"), "ring", "--json"]) == 0
+    assert [r.getMessage().partition(": ")[0] for r in caplog.records] == [str(settings)]
     table = json.loads(capsys.readouterr().out)
     assert table["samples"] == 6
     assert set(table["defects"]) == set(mini3d.DEFECTS["ring"])
@@ -128,6 +134,17 @@ def test_workers_describe_all_scans_ahead(cleaned, model, tmp_path, monkeypatch,
         assert "enough" in capsys.readouterr().err
     assert asked == [(count, ("rgb", "3d"), 3, "cpu") for count in (7, 6, 3)]
     assert not (tmp_path / "out").exists()
+
+
+def test_clean_takes_what_the_background_has(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "lsfa_lite.data.background.clean_folder", lambda src, out, config, **_: asked.append(config)
+    )
+    for more in ([], ["--pad", "--keep", "sizeable", "--distance", "0.007"]):
+        assert main(["clean", "a", "b", *more]) == 0
+    other = BackgroundConfig(pad=True, keep="sizeable", plane_distance=0.007)
+    assert asked == [BackgroundConfig(), other]
 
 
 def test_doctor_names_the_table_that_is_still_there(cleaned, capsys):

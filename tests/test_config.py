@@ -29,7 +29,7 @@ from lsfa_lite.config import BackgroundConfig, PointConfig, from_json, to_json
 TEXTS = {
     LITE: "aedb82cc52b4d4a751f58708d10ae3503b27f226c2a7abfbc4e5ba27e3232c7b",
     PAPER: "cfc90af8cc54700bb417a7425980d36ef903e40be533f72b75f1dc3cca187d53",
-    BackgroundConfig(): "7b80c6bc7d2409333d00a5fd8e8e9b7f41053cfac4019fc30b82bed8eb832e9b",
+    BackgroundConfig(): "7fb0077d7f7b81e1b96bbbcd3a8d0ea2e895c0c852349aa7b909e045974c1e88",
 }
 
 

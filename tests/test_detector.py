@@ -12,6 +12,7 @@ from conftest import without
 
 from lsfa_lite import PAPER, LSFADetector, model_folder
 from lsfa_lite.config import BackgroundConfig
+from lsfa_lite.data.background import padded
 from lsfa_lite.features.extract import FeatureExtractor
 from lsfa_lite.scoring.calibration import calibrate
 from lsfa_lite.scoring.threshold import Threshold
@@ -107,7 +108,7 @@ def test_the_extractor_is_an_argument(rings, quick, tmp_path):
 
 
 def test_how_the_parts_were_cleaned_is_remembered(fitted, rings, quick, tmp_path):
-    how = BackgroundConfig(plane_distance=0.007)
+    how = BackgroundConfig(plane_distance=0.007, pad=True)  # as earlier models have it
     detector = LSFADetector(quick, background=how).fit(rings["train"], rings["validation"])
     detector.save(tmp_path / "model")
     assert LSFADetector.load(tmp_path / "model").background == how
@@ -139,6 +140,28 @@ def test_a_score_does_not_depend_on_its_neighbours(fitted, rings):
     together = fitted.score(rings["test"])
     alone = [fitted.score([sample])[0] for sample in rings["test"]]
     assert all(same(a, b) for a, b in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("cut", [np.s_[20:109, :], np.s_[:, 30:100]])
+def test_padding_on_disk_changes_neither_features_nor_scores(fitted, rings, cut):
+    """The extractor pads by itself, and maps come back in the sample's own pixels."""
+    whole = rings["test"][2]
+    arrays = {name: getattr(whole, name)[cut] for name in ("rgb", "xyz", "mask")}
+    recorded = dataclasses.replace(whole, **arrays)
+    wide = padded(recorded)
+    assert wide.shape == (128, 128)
+    one, other = fitted.extractor(recorded), fitted.extractor(wide)
+    assert all(torch.equal(one.features[m], other.features[m]) for m in ("rgb", "3d"))
+    assert torch.equal(one.foreground, other.foreground)
+    one, other = fitted.score([recorded, wide])
+    assert one.anomaly_map.shape == recorded.shape
+    top, left = ((128 - side) // 2 for side in recorded.shape)
+    inside = np.s_[top : top + recorded.shape[0], left : left + recorded.shape[1]]
+    assert not np.delete(other.anomaly_map, np.r_[inside[0]], axis=0).any()
+    cropped = dataclasses.replace(other, anomaly_map=other.anomaly_map[inside])
+    assert same(one, cropped)
+    for modality, values in one.modality_maps.items():
+        np.testing.assert_array_equal(values, other.modality_maps[modality][inside])
 
 
 def test_fitting_twice_gives_the_same_detector(fitted, rings, quick):

@@ -76,6 +76,49 @@ def test_every_part_of_the_table_is_what_sklearn_says(scored, samples):
         assert metrics["aupro_1"] == aupro(maps, truth, 0.01)
 
 
+def by_every_threshold(maps: list, masks: list, limit: float) -> float:
+    """AUPRO where each mask holds at most one region: every threshold tried alone."""
+    good = np.concatenate([m[~mask] for m, mask in zip(maps, masks, strict=True)])
+    bad = [m[mask] for m, mask in zip(maps, masks, strict=True) if mask.any()]
+    levels = np.unique(np.concatenate([good, *bad]))[::-1]
+    rates = np.array([0, *(np.mean(good >= t) for t in levels)])
+    overlaps = np.array([0, *(np.mean([np.mean(b >= t) for b in bad]) for t in levels)])
+    below = rates < limit
+    x = np.append(rates[below], limit)
+    y = np.append(overlaps[below], np.interp(limit, rates, overlaps))
+    return float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2 / limit)
+
+
+def test_padded_frames_flatter_and_recorded_ones_are_what_is_counted():
+    """900 : 400, a part in the middle that is half found: zeros above and below are easy."""
+    tables, around = [], ((25, 25), (0, 0))
+    part, defect = np.zeros((2, 40, 90), dtype=bool)
+    part[10:30, :], defect[12:20, 40:60] = True, True
+    for pad in (False, True):
+        scored, samples, maps, masks = [], [], [], []
+        rng = np.random.default_rng(0)
+        for bad in (False, False, True, True):
+            values = ((rng.random((40, 90)) + 0.4 * (bad & defect)) * part).astype(np.float32)
+            mask = defect & bad
+            if pad:
+                values, mask = np.pad(values, around), np.pad(mask, around)
+            top = float(values.max())
+            scored.append(Scored(top, values, {"3d": top}, {"3d": values}, 1.0, 1.0, bad, ""))
+            xyz = np.ones((*mask.shape, 3))
+            samples.append(Sample(None, xyz, mask, int(bad), "hole" if bad else "good"))
+            maps.append(values)
+            masks.append(mask)
+        tables.append(evaluate(scored, samples)["all"])
+        for name, limit in (("aupro_30", 0.3), ("aupro_1", 0.01)):
+            assert tables[-1][name] == pytest.approx(by_every_threshold(maps, masks, limit))
+        auroc = roc_auc_score(np.ravel(masks), np.ravel(maps))
+        assert tables[-1]["p_auroc"] == pytest.approx(auroc)
+    recorded, padded = tables
+    assert recorded["i_auroc"] == padded["i_auroc"]
+    for name in ("p_auroc", "aupro_30", "aupro_1"):
+        assert padded[name] > recorded[name] + 0.01
+
+
 def test_aupro_goes_as_far_as_its_name_says(scored, samples, monkeypatch):
     monkeypatch.setattr("lsfa_lite.evaluation.aupro", lambda *_, limit: limit)
     for metrics in evaluate(scored, samples)["modalities"].values():

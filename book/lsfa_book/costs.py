@@ -42,7 +42,7 @@ Widths = Mapping[Modality, int]  # of the features
 
 @dataclass(frozen=True)
 class Images:
-    """Scans of one category, and their size in pixels before padding."""
+    """Scans of one category, and their size in pixels."""
 
     train: int
     validation: int
@@ -58,8 +58,8 @@ class Images:
 
     @property
     def pixels(self) -> int:
-        """Of one padded scan."""
-        return max(self.width, self.height) ** 2
+        """Of one scan, in the frame as recorded."""
+        return self.width * self.height
 
 
 # Counts and sizes of the data set (Bergmann et al., arXiv 2112.09045): 2656, 294 and 1197 scans.
@@ -97,9 +97,7 @@ class Stage:
 
 def plan(config: Config, images: Images, device: Device, host: Host | None = None) -> list[Stage]:
     """The stages of one category with one configuration, in the order in which they run."""
-    stages = [
-        _host("background", images.all * images.width * images.height, host.clean if host else None)
-    ]
+    stages = [_host("background", images.all * images.pixels, host.clean if host else None)]
     if "rgb" in config.modalities:
         stages.append(image_network(config.features, images, device))
     if "3d" in config.modalities:

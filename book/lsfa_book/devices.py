@@ -93,7 +93,7 @@ class Host:
 
     clean: float  # background removal, one process; per pixel of the raw scan
     fpfh: float  # FPFH; per pixel of the part, at the size that the networks see
-    metrics: float  # pixel AUROC and two AUPRO from one sort; per pixel of the padded test scans
+    metrics: float  # pixel AUROC and two AUPRO from one sort; per pixel of the test scans
 
 
 def measure_host() -> Host:

@@ -1,8 +1,9 @@
-"""Background removal (section 4.1): find the table, cut it away, keep the part, pad to a square."""
+"""Background removal (section 4.1): find the table, cut it away, keep the part."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from scipy import ndimage
 from sklearn.cluster import DBSCAN
 from tqdm.auto import tqdm
 
+from lsfa_lite.checked import differences
 from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
 from lsfa_lite.data.mvtec3d import categories, list_split, not_there
@@ -19,13 +21,15 @@ from lsfa_lite.data.processes import in_processes
 from lsfa_lite.data.sample import Sample, valid_pixels
 from lsfa_lite.data.scans import SPLITS, Entry, read_scan
 
+logger = logging.getLogger(__name__)
+
 SETTINGS = "clean.json"  # in the root of a cleaned data set
 JUDGES = 1000  # points of the border, and as many of the scan, that judge a hypothesis
 REFITS = 5  # three points carry the sensor's noise; a few rounds of least squares settle it
 
 
 def remove_background(sample: Sample, config: BackgroundConfig | None = None) -> Sample:
-    """Sample -> new Sample without table: xyz and rgb are zero off the part, square if config.pad.
+    """Sample -> new Sample without table: xyz and rgb are zero off the part; square if config.pad.
 
     A pass is repeated until nothing changes: its result is a fixed point, and so a second call
     changes nothing. Raises ValueError without xyz, and if nothing is left.
@@ -36,12 +40,12 @@ def remove_background(sample: Sample, config: BackgroundConfig | None = None) ->
     while True:
         cleaned = remove_once(sample, config)
         if np.array_equal(cleaned.valid, sample.valid):
-            return cleaned
+            return padded(cleaned) if config.pad else cleaned
         sample = cleaned
 
 
 def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
-    """One pass: cut the plane, keep the clustered part, blank the rest, pad."""
+    """One pass: cut the plane, keep the clustered part, blank the rest."""
     xyz = sample.xyz
     assert xyz is not None  # remove_background has made sure
     kept = part_pixels(xyz, config)  # (H, W)
@@ -50,10 +54,7 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
         raise ValueError(f"{sample.path}: nothing is left of the part; {cure}")
     coloured = kept | holes(kept, sample.valid)
     rgb = None if sample.rgb is None else blank(sample.rgb, coloured)
-    arrays: dict[str, Any] = {"xyz": blank(xyz, kept), "rgb": rgb, "mask": sample.mask}
-    if config.pad:
-        arrays = {name: None if a is None else pad_square(a) for name, a in arrays.items()}
-    return dataclasses.replace(sample, **arrays)
+    return dataclasses.replace(sample, xyz=blank(xyz, kept), rgb=rgb)
 
 
 def part_pixels(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray:
@@ -71,18 +72,23 @@ def border_plane(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray | None
     """(H, W, 3) metres -> the table's plane (4,), or None if the border shows no table.
 
     The plane must hold at least config.border_share of the border strips' pixels; the ends of a
-    part that reaches the border hold less, and a cleaned scan is left alone.
+    part that reaches the border hold less, and a cleaned scan is left alone. A border of which
+    the sensor saw less than half is judged as if padded to a square: there the ends hold least.
     """
-    b = config.border
-    border = np.ones(xyz.shape[:2], dtype=bool)
-    border[b:-b, b:-b] = False
-    valid = valid_pixels(xyz)
-    points = xyz[border & valid].astype(np.float64)  # (P, 3)
-    needed = max(3, config.border_share * border.sum())
-    if len(points) < needed:
+    b, (height, width) = config.border, xyz.shape[:2]
+    side, valid = max(height, width), valid_pixels(xyz)
+    border, square = np.ones((height, width), dtype=bool), np.ones((side, side), dtype=bool)
+    border[b:-b, b:-b] = square[b:-b, b:-b] = False
+    judges, needed = border & valid, max(3, config.border_share * border.sum())
+    points, scan = (xyz[where].astype(np.float64) for where in (judges, valid))  # (P, 3)
+    if len(points) < border.sum() / 2:
+        top, left = (side - height) // 2, (side - width) // 2
+        judges = judges & square[top : top + height, left : left + width]
+        needed = max(3, config.border_share * square.sum())
+    if judges.sum() < needed:
         return None
-    plane = fit_plane(points, xyz[valid].astype(np.float64), config)
-    on_plane = np.abs(plane_distance(points, plane)) < config.ransac_distance
+    plane = fit_plane(points, scan, config)
+    on_plane = np.abs(plane_distance(xyz[judges], plane)) < config.ransac_distance
     return plane if on_plane.sum() >= needed else None
 
 
@@ -146,6 +152,13 @@ def largest_cluster(points: np.ndarray, config: BackgroundConfig) -> np.ndarray:
     return (label >= 0) & wanted[label]
 
 
+def padded(sample: Sample) -> Sample:
+    """The scan in a centred square, with its mask. Scores stay: the networks see no difference."""
+    arrays: dict[str, Any] = {"rgb": sample.rgb, "xyz": sample.xyz, "mask": sample.mask}
+    arrays = {name: None if a is None else pad_square(a) for name, a in arrays.items()}
+    return dataclasses.replace(sample, **arrays)
+
+
 def pad_square(array: np.ndarray) -> np.ndarray:
     """(H, W, ...) -> (side, side, ...) with side = max(H, W), centred, zeros around."""
     height, width = array.shape[:2]
@@ -200,11 +213,13 @@ def clean_folder(
     unknown = [name for name in wanted if name not in found]
     if unknown or not found:
         raise ValueError(not_there(src, "".join(unknown[:1]), found))
-    settings, text = out / SETTINGS, to_json(config)
-    if settings.exists() and settings.read_text() != text:
-        raise ValueError(f"{settings}: the folder was begun with other settings; choose another")
+    settings, begun = out / SETTINGS, background_of(out)
+    if begun is not None and begun != config:
+        other = ", ".join(f"{name}={value}" for name, value in differences(config, begun).items())
+        cure = "ask for the same, or choose another folder"
+        raise ValueError(f"{settings}: the folder was begun with {other}; {cure}")
     with written_beside(settings) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(to_json(config))
     entries = [e for name in wanted for split in SPLITS for e in list_split(src / name / split)]
     folders = [out / entry.path.parents[1].relative_to(src) for entry in entries]
     tasks = [
@@ -217,9 +232,26 @@ def clean_folder(
 
 
 def background_of(root: str | Path) -> BackgroundConfig | None:
-    """How `clean_folder` made this root; None for one that it did not make."""
+    """How `clean_folder` made this root; None for one that it did not make.
+
+    Raises ValueError for settings that cannot be read.
+    """
     path = Path(root) / SETTINGS
-    return from_json(path.read_text(), BackgroundConfig) if path.is_file() else None
+    try:
+        return from_json(path.read_text(), BackgroundConfig) if path.is_file() else None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; clean anew into another folder") from error
+
+
+def warn_if_padded(root: str | Path) -> None:
+    """Log that metrics of this root may count pixels that no camera took."""
+    how = background_of(root)
+    if how is not None and how.pad:
+        logger.warning(
+            "%s: pad is true: the frames may hold added pixels, AUPRO and P-AUROC count them; "
+            "clean again without it for the frames as recorded",
+            Path(root) / SETTINGS,
+        )
 
 
 def clean_scan(entry: Entry, folder: Path, config: BackgroundConfig) -> None:

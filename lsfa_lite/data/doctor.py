@@ -12,7 +12,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from lsfa_lite.config import BackgroundConfig
-from lsfa_lite.data.background import border_plane
+from lsfa_lite.data.background import background_of, border_plane
 from lsfa_lite.data.depth import Intrinsics, read_cloud
 from lsfa_lite.data.files import read_ids, read_rgb
 from lsfa_lite.data.folder import Folder
@@ -80,8 +80,9 @@ def _look_around(path: Path) -> Iterator[Finding | Group]:
         yield "error", f"{path} does not exist; check the spelling and the mount"
     elif path.is_dir() and (names := categories(path)):
         yield "info", f"root in the MVTec 3D-AD layout: {', '.join(names)}"
-        if (path / "clean.json").is_file():
-            yield "info", "made by lsfa-lite clean: the background is removed"
+        if how := background_of(path):
+            squares = ", padded to squares (metrics count the added pixels)" if how.pad else ""
+            yield "info", f"made by lsfa-lite clean: the background is removed{squares}"
         for name in names:
             yield from _category(path / name)
     elif any((path / split).is_dir() for split in SPLITS):

@@ -205,13 +205,43 @@ def test_pad_square_centres():
 
 def test_padding_moves_all_arrays_alike():
     sample, _ = scene(100, 140)
-    wide = background.remove_background(sample, CONFIG)
-    plain = background.remove_background(sample, replace(CONFIG, pad=False))
+    wide = background.remove_background(sample, replace(CONFIG, pad=True))
+    plain = background.remove_background(sample, CONFIG)
     assert wide.xyz.shape == (140, 140, 3)
     for key in ("xyz", "rgb", "mask"):
         np.testing.assert_array_equal(getattr(wide, key)[20:120], getattr(plain, key))
         assert not getattr(wide, key)[:20].any()
     assert wide.mask.sum() == 1
+
+
+@pytest.mark.parametrize("shape", [(120, 120), (60, 140), (141, 70)])
+def test_the_part_is_the_same_with_and_without_padding(shape):
+    """In the flat frames the dome reaches the border; a square gets no pixel at all."""
+    sample, _ = scene(*shape)
+    plain = background.remove_background(sample, CONFIG)
+    wide = background.remove_background(sample, replace(CONFIG, pad=True))
+    top, left = ((max(shape) - side) // 2 for side in shape)
+    inside = slice(top, top + shape[0]), slice(left, left + shape[1])
+    for key in ("xyz", "rgb", "mask"):
+        whole, recorded = getattr(wide, key), getattr(plain, key)
+        np.testing.assert_array_equal(whole[inside], recorded)
+        assert np.count_nonzero(whole) == np.count_nonzero(recorded)
+    assert plain.shape == shape
+    assert wide.shape == (max(shape), max(shape))
+
+
+@pytest.mark.parametrize("pad", [False, True])
+def test_a_bar_that_runs_through_a_narrow_frame_is_no_table(pad):
+    """Without its table a fifth of the border is its two ends, which lie in one plane."""
+    sample, _ = scene(141, 70, radius=1e-9)
+    bar = np.zeros(sample.shape, dtype=bool)
+    bar[50:90] = True
+    xyz = sample.xyz.copy()
+    xyz[bar, 2] -= 0.02
+    config = replace(CONFIG, pad=pad)
+    once = background.remove_background(replace(sample, xyz=xyz), config)
+    np.testing.assert_array_equal(once.valid[:, 35:105] if pad else once.valid, bar)
+    assert same(once, background.remove_background(once, config))
 
 
 def test_errors_name_the_sample():
@@ -248,17 +278,21 @@ def test_clean_folder_keeps_layout_and_ids(root):
     data = MVTec3D(root / "out", "knob")
     wanted = background.remove_background(MVTec3D(root / "src", "knob").test[0])
     assert same(data.test[0], wanted)
-    assert data.train[0].shape == (120, 120)
+    assert data.train[0].shape == (100, 120)
     ids = files.read_ids(root / "out/knob/test/dent/gt/000.png")
     assert set(np.unique(ids)) == {0, 253}
 
 
-def test_clean_folder_in_two_processes_writes_the_same_bytes_and_goes_on(root):
-    background.clean_folder(root / "src", root / "one")
-    assert background.clean_folder(root / "src", root / "two", only=["knob"], workers=2) == 3
-    assert background.clean_folder(root / "src", root / "two", workers=2) == 3
+@pytest.mark.parametrize("pad", [False, True])
+def test_clean_folder_in_two_processes_writes_the_same_bytes_and_goes_on(root, pad):
+    config, side = replace(CONFIG, pad=pad), 120 if pad else 100
+    background.clean_folder(root / "src", root / "one", config)
+    both = root / "src", root / "two", config
+    assert background.clean_folder(*both, only=["knob"], workers=2) == 3
+    assert background.clean_folder(*both, workers=2) == 3
     assert content(root / "two") == content(root / "one")
-    assert background.clean_folder(root / "src", root / "two", workers=2) == 0
+    assert MVTec3D(root / "two", "knob").test[0].shape == (side, 120)
+    assert background.clean_folder(*both, workers=2) == 0
     with pytest.raises(ValueError, match="workers = 0"):
         background.clean_folder(root / "src", root / "none", workers=0)
     assert not (root / "none").exists()
@@ -273,8 +307,25 @@ def test_clean_folder_goes_on_where_it_stopped(root):
     assert background.clean_folder(root / "src", root / "out", only=["dome"]) == 1
     assert lost.read_bytes() == content_before
     assert background.clean_folder(root / "src", root / "out") == 3
-    with pytest.raises(ValueError, match="other settings"):
-        background.clean_folder(root / "src", root / "out", replace(CONFIG, pad=False))
+
+
+def test_clean_folder_never_mixes_settings(root, caplog):
+    """A folder of the time when pad was the default is named as that, and goes on as it was."""
+    earlier = replace(CONFIG, pad=True, keep="sizeable")
+    assert background.clean_folder(root / "src", root / "out", earlier, only=["dome"]) == 3
+    before = content(root / "out")
+    words = r"clean\.json: the folder was begun with keep=sizeable, pad=True; ask for the same"
+    with pytest.raises(ValueError, match=words):
+        background.clean_folder(root / "src", root / "out")
+    assert content(root / "out") == before
+    assert background.clean_folder(root / "src", root / "out", earlier) == 3
+    background.warn_if_padded(root / "src")
+    assert not caplog.records
+    background.warn_if_padded(root / "out")
+    assert "out/clean.json: pad is true" in caplog.text
+    (root / "out/clean.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"out/clean\.json: .*missing fields .*another folder"):
+        background.clean_folder(root / "src", root / "out")
 
 
 @pytest.mark.parametrize("out", ["src", "src/dome", "src/../src/new"])

@@ -33,6 +33,7 @@ from lsfa_book.studies.engines import Engine, in_this_process
 from lsfa_book.studies.records import Record
 from lsfa_book.studies.tables import Row, rows_of
 from lsfa_lite.config import Config, to_json
+from lsfa_lite.data.background import warn_if_padded
 from lsfa_lite.data.mvtec3d import MVTec3D
 
 
@@ -95,6 +96,8 @@ def reproduce(
 
     Raises ValueError for a table that there is not.
     """
+    if parts.made is None:
+        warn_if_padded(parts.root)
     runs = {run.name: run for run in plan(tables, preset, parts, categories, seeds)}
     done = records.load(folder)
     waiting = [run for run in runs.values() if "metrics" not in done.get(run.name, {})]
