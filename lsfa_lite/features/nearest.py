@@ -13,12 +13,15 @@ TILE = 256  # the least of so many is found by vector instructions, which row it
 
 
 @torch.no_grad()
-def nearest(queries: Tensor, bank: Tensor, chunk: int = 512) -> tuple[Tensor, Tensor]:
+def nearest(
+    queries: Tensor, bank: Tensor, chunk: int = 512, left_out: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The nearest bank row of each query.
 
     queries (Q, D), bank (M, D) -> distances (Q,), indices (Q,), the first of equals; at most
-    `chunk` x M squared distances are held at once. Raises ValueError for an empty bank or widths
-    that differ.
+    `chunk` x M squared distances are held at once. left_out (M,) bool: rows that are not there,
+    without a copy of those that are. Raises ValueError for a bank without rows or widths that
+    differ.
 
     Which row is nearest is found to float32 also where products are not (TF32, autocast, half
     precision); the distance to it is taken by subtraction.
@@ -28,15 +31,17 @@ def nearest(queries: Tensor, bank: Tensor, chunk: int = 512) -> tuple[Tensor, Te
             f"queries {tuple(queries.shape)} and bank {tuple(bank.shape)} must be (Q, D) and "
             "(M, D) with the same D"
         )
-    if len(bank) == 0:
+    if len(bank) == 0 or (left_out is not None and left_out.all()):
         raise ValueError("the bank is empty; enqueue features before searching it")
     dtype, device = torch.promote_types(bank.dtype, torch.float32), bank.device.type
     known = torch.amp.is_autocast_available(device)
     with torch.autocast(device, enabled=False) if known else nullcontext():
-        return _nearest(queries.to(dtype), bank.to(dtype), chunk)
+        return _nearest(queries.to(dtype), bank.to(dtype), chunk, left_out)
 
 
-def _nearest(queries: Tensor, bank: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+def _nearest(
+    queries: Tensor, bank: Tensor, chunk: int, left_out: Tensor | None
+) -> tuple[Tensor, Tensor]:
     centre = bank.mean(0)  # far from the origin, |q|^2 - 2qm + |m|^2 would lose its digits
     exact = torch.get_float32_matmul_precision() == "highest" or bank.dtype == torch.float64
     parts = queries.split(chunk)
@@ -48,6 +53,8 @@ def _nearest(queries: Tensor, bank: Tensor, chunk: int) -> tuple[Tensor, Tensor]
     for start in range(0, len(bank), rows):
         some = bank[start : start + rows] - centre
         norms = some.square().sum(1)  # (rows,)
+        if left_out is not None:
+            norms.masked_fill_(left_out[start : start + rows], torch.inf)
         some = some if exact else _thrice(some, low=2)
         held[:, len(some) :] = torch.inf
         for i, part in enumerate(parts):

@@ -142,10 +142,14 @@ class PatchCore:
         return self.score_all(features[None], foreground[None])[0]
 
     @torch.no_grad()
-    def score_all(self, features: Tensor, foreground: Tensor) -> list[PatchScores]:
+    def score_all(
+        self, features: Tensor, foreground: Tensor, left_out: Tensor | None = None
+    ) -> list[PatchScores]:
         """`score` of several samples, (B, N, D) and (B, N), in one search.
 
-        A GPU is waited for once, if the foreground lies on the host.
+        left_out (M,) bool: bank rows that are not there; the search is exact then: an index
+        without them would take longer to make than looking at all rows. A GPU is waited for once,
+        if the foreground lies on the host and all rows are there.
         """
         if features.ndim != 3 or features.shape[2] != self.bank.shape[1]:
             raise ValueError(
@@ -161,7 +165,11 @@ class PatchCore:
             )
         seen = foreground.flatten().nonzero()[:, 0].to(features.device, non_blocking=True)
         patches = features.flatten(0, 1)[seen]  # (Q, D)
-        found, rows = self.nearest(patches)  # (Q,), (Q,)
+        if left_out is None:
+            bank, (found, rows) = self.bank, self.nearest(patches)  # (Q,), (Q,)
+        else:
+            found, rows = nearest(patches, self.bank, self.chunk, left_out)
+            bank, rows = self.bank[~left_out], rows - left_out.cumsum(0)[rows]
         tops = [min(self.top_patches, count) for count in counts]
         begins = [sum(counts[:i]) for i in range(len(counts))]
         worst = torch.cat(
@@ -170,7 +178,7 @@ class PatchCore:
                 for part, top, begin in zip(found.split(counts), tops, begins, strict=True)
             ]
         )  # (B*K,)
-        weight = reweight(patches[worst], rows[worst], self.bank, self.neighbours, self.scale)
+        weight = reweight(patches[worst], rows[worst], bank, self.neighbours, self.scale)
         scores = torch.stack([part.mean() for part in (weight * found[worst]).split(tops)]).cpu()
         if not torch.isfinite(scores).all():  # what is not finite is farthest from any row
             raise ValueError("features hold NaN or Inf on the foreground; check the scan")
@@ -188,18 +196,14 @@ class PatchCore:
         if self.samples is None:
             raise ValueError("the bank does not know its samples; make it with PatchCore.fit")
         logger.info("%d training samples scored, each without its own bank rows", len(foreground))
+        if (self.samples == self.samples[0]).all():
+            raise ValueError(
+                f"every bank row comes from training sample {int(self.samples[0])}; leaving it out "
+                "leaves nothing. Give more training samples, a larger coreset, or validation data"
+            )
         scores = []
         for index, (patches, seen) in enumerate(zip(features, foreground, strict=True)):
-            others = self.samples != index  # (M,)
-            if not others.any():
-                raise ValueError(
-                    f"every bank row comes from training sample {index}; leaving it out leaves "
-                    "nothing. Give more training samples, a larger coreset, or validation data"
-                )
-            # an index for each sample would take longer than looking at all rows
-            bank, samples = self.bank[others], self.samples[others]
-            rest = replace(self, bank=bank, samples=samples, search="exact")
-            scores.append(rest.score(patches, seen))
+            scores += self.score_all(patches[None], seen[None], self.samples == index)
         return scores
 
     def to(self, device: torch.device | str) -> PatchCore:

@@ -55,6 +55,23 @@ def test_long_banks_are_searched_in_parts_and_the_first_of_equals_is_found(
     torch.testing.assert_close(distances.double(), pairs.amin(1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("rows", [64, 4096])
+def test_rows_that_are_left_out_are_as_good_as_not_there(rows, monkeypatch):
+    monkeypatch.setattr("lsfa_lite.features.nearest.ROWS", rows)
+    bank, queries = tensor(random(300, 7)), tensor(random(40, 7, seed=1))
+    queries[:5] = bank[:5]
+    left_out = torch.arange(300) % 3 == 0
+    left_out[64:200] = True  # whole parts of the search, too
+    distances, indices = nearest(queries, bank, 16, left_out)
+    kept = (~left_out).nonzero()[:, 0]
+    expected, among = nearest(queries, bank[kept], 16)
+    assert torch.equal(indices, kept[among])
+    assert torch.equal(distances, expected)
+    assert (distances[:5] > 0).tolist() == left_out[:5].tolist()
+    with pytest.raises(ValueError, match="empty"):
+        nearest(queries, bank, left_out=torch.ones(300, dtype=torch.bool))
+
+
 def test_edges():
     one = torch.zeros(1, 3)
     distances, indices = nearest(one, one)

@@ -173,6 +173,18 @@ def test_leave_one_out_uses_the_other_samples_only():
         assert scores.image_score > 0
 
 
+@pytest.mark.parametrize("top", [1, 5])
+def test_leave_one_out_is_a_bank_made_of_the_others_rows_bit_for_bit(top):
+    features, foreground = training_set(samples=8, patches=40, width=12)
+    config = ScoringConfig(coreset=0.3, image_score="top", top_patches=top)
+    core = PatchCore.fit(features, foreground, config)
+    for sample, found in enumerate(core.leave_one_out(features, foreground)):
+        rest = PatchCore(core.bank[core.samples != sample], top_patches=top)
+        expected = rest.score(features[sample], foreground[sample])
+        assert found.image_score == expected.image_score
+        assert torch.equal(found.distances, expected.distances)
+
+
 def test_leave_one_out_needs_others_and_ids():
     features, foreground = training_set(samples=1)
     core = PatchCore.fit(features, foreground, ScoringConfig())
