@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -27,8 +27,9 @@ from lsfa_lite.features.extract import (
     PatchStack,
     chunks,
 )
-from lsfa_lite.scoring.calibration import Calibration, calibrate
+from lsfa_lite.scoring.calibration import Calibration, Judged, calibrate, pooled
 from lsfa_lite.scoring.maps import maps_of_scans
+from lsfa_lite.scoring.odd import advise
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
 
 NOT_FITTED = "this detector has seen no training data: call fit() or load() first"
@@ -156,28 +157,43 @@ class LSFADetector:
 
     def remember(self, parts: PatchStack, *, progress: bool = False) -> LSFADetector:
         """Fill the banks with a coreset of the samples' adapted patches."""
-        samples = parts.foreground.nonzero()[:, 0].to(self.device)  # (Q,)
+        adaptation, on = self._fitted(), parts.foreground
+        samples = on.nonzero()[:, 0].to(self.device)  # (Q,)
         scoring, seed, self.banks = self.config.scoring, self.config.seed, {}
         for modality in self.modalities:
             self.banks[modality] = PatchCore.of_rows(
-                self._adapted_rows(modality, parts), samples, scoring, seed, progress=progress
+                adaptation.rows(modality, parts.features[modality], on),  # (Q, D), held by nobody
+                samples,
+                scoring,
+                seed,
+                progress=progress,
             )
         return self
 
     def calibrate(self, parts: PatchStack, held_out: PatchStack | None = None) -> LSFADetector:
-        """Scales and thresholds from scores of good samples that the banks do not know."""
-        judged = parts if held_out is None else held_out
+        """Scales and thresholds from scores of good samples that the banks do not know.
+
+        These are `held_out`; with scoring.calibrate_on="all", or without any, the training samples,
+        each left out once (`scoring.calibration.pooled`). A sample that looks odd among them is
+        named in a warning.
+        """
+        scoring, groups, names = self.config.scoring, list[Judged](), list[str]()
+        if held_out is None or scoring.calibrate_on == "all":
+            on, left_out = parts.foreground, {}
+            for m in self.modalities:
+                adapted = self._fitted().each(m, parts.features[m], on)
+                left_out[m] = self.banks[m].leave_one_out(adapted, on)
+            groups.append((left_out, on))
+            names += parts.called("training part")
         if held_out is not None:
             parts_of = (held_out.sample(i) for i in range(len(held_out)))
             rows = [row for some in chunks(parts_of, self._at_once) for row in self._scores(some)]
-            scores = {m: [row[m] for row in rows] for m in self.modalities}
-        else:
-            scores = {
-                m: self.banks[m].leave_one_out(self._each_adapted(m, parts), parts.foreground)
-                for m in self.modalities
-            }
-        scoring, seed = self.config.scoring, self.config.seed
-        self.calibration = self._calibrate(scores, judged.foreground, scoring, seed)
+            unknown = {m: [row[m] for row in rows] for m in self.modalities}
+            groups.append((unknown, held_out.foreground))
+            names += held_out.called("validation part")
+        scores, foreground = pooled(groups)
+        advise(scores, names)
+        self.calibration = self._calibrate(scores, foreground, scoring, self.config.seed)
         return self
 
     def adapted(self, parts: PatchStack) -> PatchStack:
@@ -186,24 +202,7 @@ class LSFADetector:
         features = {
             m: adaptation.adapt(m, raw, parts.foreground) for m, raw in parts.features.items()
         }
-        return PatchStack(features, parts.foreground, parts.pixels)
-
-    def _each_adapted(self, modality: Modality, parts: PatchStack) -> Iterator[Tensor]:
-        """B times (N, D) on the device: psi of all patches at once would be as large as they."""
-        adaptation = self._fitted()
-        pairs = zip(parts.features[modality], parts.foreground, strict=True)
-        for raw, on in pairs:
-            there = raw[None].to(self.device, non_blocking=True)
-            yield adaptation.adapt(modality, there, on[None])[0]
-
-    def _adapted_rows(self, modality: Modality, parts: PatchStack) -> Tensor:
-        """(Q, D) on the device: psi of the patches on a part."""
-        counts, width = parts.foreground.sum(1).tolist(), self._fitted().widths[modality]
-        rows = torch.empty(sum(counts), width, device=self.device)
-        each = zip(self._each_adapted(modality, parts), parts.foreground, strict=True)
-        for (adapted, on), some in zip(each, rows.split(counts), strict=True):
-            some.copy_(adapted[on.nonzero()[:, 0].to(self.device, non_blocking=True)])
-        return rows
+        return replace(parts, features=features)
 
     # --- scoring ----------------------------------------------------------------------------
 

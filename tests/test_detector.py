@@ -14,7 +14,9 @@ from lsfa_lite import PAPER, LSFADetector, model_folder
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data.background import padded
 from lsfa_lite.features.extract import FeatureExtractor
+from lsfa_lite.features.patches import PatchStack
 from lsfa_lite.scoring.calibration import calibrate
+from lsfa_lite.scoring.patchcore import PatchCore
 from lsfa_lite.scoring.threshold import Threshold
 
 
@@ -124,6 +126,7 @@ def test_a_sample_of_a_stack_is_the_sample_described_alone(fitted, rings):
         assert all(torch.equal(one.features[m], alone.features[m]) for m in ("rgb", "3d"))
         assert torch.equal(one.foreground, alone.foreground)
         assert torch.equal(one.pixels, alone.pixels)
+        assert one.path == alone.path == sample.path != ""
 
 
 def test_an_obvious_hole_stands_out(fitted, rings):
@@ -227,6 +230,76 @@ def test_without_validation_training_parts_are_left_out_one_by_one(rings, quick)
     assert detector.calibration.thresholds["rgb+3d"].value > 0
     scored = detector.score(rings["train"][:1])[0]  # its own patches are in the bank
     assert scored.image_score < detector.calibration.thresholds["rgb+3d"].value
+
+
+def made(count: int, seed: int, patches: int = 10) -> PatchStack:
+    """Features without pictures: parts that differ as a whole, and in each patch."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def some(width: int) -> torch.Tensor:
+        own = torch.randn(count, 1, width, generator=generator)
+        return own + torch.randn(count, patches, width, generator=generator)
+
+    foreground = torch.rand(count, patches, generator=generator) < 0.8
+    paths = tuple(f"good/{i:03d}.png" for i in range(count))
+    return PatchStack({"rgb": some(6), "3d": some(4)}, foreground, None, paths)
+
+
+def zscored(values: list[float]) -> np.ndarray:
+    return (np.array(values) - np.mean(values)) / np.std(values)
+
+
+def test_all_good_parts_set_scales_and_thresholds(quick):
+    config = quick.change(adaptation__steps=0, scoring__calibrate_on="all")
+    parts, held_out = made(24, 0), made(9, 1, patches=13)
+    detector = LSFADetector(config).fit_features(parts, held_out)
+    raw, highest = {}, {}
+    for m, core in detector.banks.items():
+        pairs = []
+        for i in range(24):  # a bank made anew for each of them
+            features = detector.adapted(parts).sample(i).features[m]
+            rest = PatchCore(core.bank[core.samples != i])
+            pairs.append(rest.score(features, parts.foreground[i]))
+        pairs += [detector.score_features(held_out.sample(i))[m] for i in range(9)]
+        raw[m] = [s.image_score for s in pairs]
+        rows = torch.cat([*parts.foreground, *held_out.foreground])
+        patches = torch.cat([s.distances for s in pairs])[rows]
+        highest[m] = [float(s.distances.max() / patches.double().std(correction=0)) for s in pairs]
+    calibration = detector.calibration
+    rank = 33 - 1  # ceil(34 * 0.95) = 33rd of 33
+    fused = (zscored(raw["rgb"]) + zscored(raw["3d"])) / 2
+    for name, values in {"rgb": zscored(raw["rgb"]), "rgb+3d": fused}.items():
+        found = calibration.thresholds[name]
+        assert found.value == pytest.approx(np.sort(values)[rank], rel=1e-5)
+        assert found.false_positive_rate == pytest.approx(1 / 34)
+    assert calibration.map_thresholds["3d"].value == pytest.approx(max(highest["3d"]), rel=1e-5)
+
+
+def test_without_validation_both_settings_are_one(quick):
+    parts, config = made(24, 0), quick.change(adaptation__steps=0)
+    alone, both = (
+        LSFADetector(config.change(scoring__calibrate_on=on)).fit_features(parts).calibration
+        for on in ("held_out", "all")
+    )
+    assert alone == both
+    held_out = LSFADetector(config).fit_features(parts, made(9, 1)).calibration
+    assert held_out.thresholds["rgb"].false_positive_rate == 0.1  # nine validation parts alone
+
+
+def test_an_odd_part_among_the_good_ones_is_named(quick, caplog):
+    parts, held_out = made(24, 0), made(9, 1)
+    parts.features["3d"][17] += 40
+    held_out.features["rgb"][4] += 40
+    config = quick.change(adaptation__steps=0, scoring__calibrate_on="all")
+    LSFADetector(config).fit_features(parts, held_out)
+    first, second = (r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    assert first.startswith("training part good/017.png looks odd among the good ones (3d score ")
+    assert second.startswith("validation part good/004.png looks odd")
+    assert "rgb score" in second
+    assert "3d score" not in second
+    caplog.clear()
+    LSFADetector(config).fit_features(made(24, 0), made(9, 1))
+    assert not caplog.records
 
 
 def test_no_adaptation_is_the_input_transform_alone(rings, quick):

@@ -87,8 +87,7 @@ def fine_tune(
     after = {m: torch.zeros_like(f) for m, f in before.features.items()}  # B N D
     for m, network in networks.items():
         after[m][before.foreground] = torch.cat([describe(network, v[m]).cpu() for v in views])
-    features = PatchStack(after, before.foreground, before.pixels)
-    return FineTuned(extractor, features, adaptation.history)
+    return FineTuned(extractor, replace(before, features=after), adaptation.history)
 
 
 def parameters(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -76,6 +78,22 @@ class Adaptation(nn.Module):
             mask = None if foreground is None else foreground[part].to(x.device, non_blocking=True)
             out[part] = self(modality, x, mask).to(out.device)
         return out
+
+    def each(self, modality: Modality, features: Tensor, foreground: Tensor) -> Iterator[Tensor]:
+        """`adapt` of B samples as B times (N, D) on the module's device: all would be too large."""
+        device = self.get_buffer(f"inputs.{modality}.mean").device
+        for raw, on in zip(features, foreground, strict=True):
+            yield self.adapt(modality, raw[None].to(device, non_blocking=True), on[None])[0]
+
+    def rows(self, modality: Modality, features: Tensor, foreground: Tensor) -> Tensor:
+        """(Q, D) on the module's device: `adapt` of the patches on a part."""
+        device = self.get_buffer(f"inputs.{modality}.mean").device
+        counts = foreground.sum(1).tolist()
+        rows = torch.empty(sum(counts), self.widths[modality], device=device)
+        each = zip(self.each(modality, features, foreground), foreground, strict=True)
+        for (adapted, on), some in zip(each, rows.split(counts), strict=True):
+            some.copy_(adapted[on.nonzero()[:, 0].to(device, non_blocking=True)])
+        return rows
 
     def drop_training_state(self) -> Adaptation:
         """Throw heads and banks away: scoring needs neither, and a saved detector gets small."""

@@ -173,7 +173,8 @@ class FeatureExtractor:
                 raise ValueError(
                     f"{sample.path}: has none of the modalities {', '.join(modalities)}"
                 )
-        return [PatchFeatures(f, *part) for f, part in zip(features, seen, strict=True)]
+        told = zip(features, seen, samples, strict=True)
+        return [PatchFeatures(f, *part, sample.path) for f, part, sample in told]
 
     def _part(
         self, sample: Sample, colour: np.ndarray | None, xyz: np.ndarray | None

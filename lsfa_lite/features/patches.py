@@ -21,17 +21,20 @@ IN_MEMORY = 1 << 30  # bytes of one modality; more of them lie in a file
 @dataclass(frozen=True)
 class PatchFeatures:
     """Of one sample. features: modality -> (N, D); foreground: (N,) bool, the patches that lie on
-    the part; pixels: (H, W) bool, the part itself in the square that the networks see, if known.
+    the part; pixels: (H, W) bool, the part itself in the square that the networks see, if known;
+    path: where the sample came from.
     """
 
     features: dict[Modality, Tensor]
     foreground: Tensor
     pixels: Tensor | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True)
 class PatchStack:
-    """Of several samples: features (B, N, D), foreground (B, N), pixels (B, H, W), if known.
+    """Of several samples: features (B, N, D), foreground (B, N); pixels (B, H, W) and B paths, if
+    known.
 
     Packed, a sample's patches on the part come first, the others are left out: N is the most that
     any sample has. Nothing that trains, remembers or scores asks where a patch lay; maps do.
@@ -40,15 +43,21 @@ class PatchStack:
     features: dict[Modality, Tensor]
     foreground: Tensor
     pixels: Tensor | None = None
+    paths: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.foreground)
+
+    def called(self, kind: str) -> list[str]:
+        """What to call each sample in a message: its path, or else its number."""
+        return [f"{kind} {name}" for name in self.paths or range(len(self))]
 
     def sample(self, index: int) -> PatchFeatures:
         """One of them, as `FeatureExtractor` describes it."""
         features = {m: f[index] for m, f in self.features.items()}
         pixels = None if self.pixels is None else self.pixels[index]
-        return PatchFeatures(features, self.foreground[index], pixels)
+        path = self.paths[index] if self.paths else ""
+        return PatchFeatures(features, self.foreground[index], pixels, path)
 
     @classmethod
     def of(
@@ -64,7 +73,7 @@ class PatchStack:
         Raises ValueError for numbers that `dtype` cannot hold.
         """
         shelves: dict[Modality, Shelf] = {}
-        foregrounds, pixels = [], []
+        foregrounds, pixels, paths = [], [], []
         for index, row in enumerate(rows):
             for name in row.features.keys() if index == 0 else ():
                 shape = (count, *row.features[name].shape)
@@ -77,12 +86,14 @@ class PatchStack:
                 shelf.put(index, values[on.to(values.device)] if packed else values)
             foregrounds.append(on.sort(descending=True, stable=True).values if packed else on)
             pixels += [] if row.pixels is None else [row.pixels]
+            paths += [row.path] if row.path else []
         foreground = torch.stack(foregrounds)  # B N
         most = int(foreground.sum(1).max()) if packed else foreground.shape[1]
         return cls(
             {name: shelf.all()[:, :most] for name, shelf in shelves.items()},
             foreground[:, :most].contiguous(),
             torch.stack(pixels) if len(pixels) == count else None,
+            tuple(paths) if len(paths) == count else (),
         )
 
 

@@ -36,6 +36,22 @@ def test_the_promise_is_kept():
         assert rate == pytest.approx(results[0].false_positive_rate, abs=0.015)
 
 
+@pytest.mark.parametrize("count", [23, 60, 246])
+def test_one_odd_part_moves_the_threshold_by_a_rank_at_most(count):
+    scores = np.sort(np.random.default_rng(count).gumbel(size=count))
+    line = threshold(scores, 0.05).value
+    rank = scores.searchsorted(line)
+    for moved in range(count):
+        odd = scores.copy()
+        odd[moved] = 1e300
+        value = threshold(odd, 0.05).value
+        if count == 23:  # the largest score: one part is all of it
+            assert rank == 22
+            assert value == 1e300
+        else:
+            assert value in (line, scores[rank + 1])
+
+
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1])
 def test_bad_rate(rate):
     with pytest.raises(ValueError, match="false_positive_rate"):
