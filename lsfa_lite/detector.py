@@ -46,6 +46,7 @@ class Scored:
     threshold        on image_score, from good parts that were not trained on
     map_threshold    the same for the largest value of a map
     is_anomalous     image_score > threshold
+    promised         rate of good parts above the threshold, as far as a promise was made
     """
 
     image_score: float
@@ -56,6 +57,7 @@ class Scored:
     map_threshold: float
     is_anomalous: bool
     path: str
+    promised: float | None = None
 
     def __repr__(self) -> str:
         verdict = "anomalous" if self.is_anomalous else "good"
@@ -287,7 +289,7 @@ class LSFADetector:
         there, fusion = "+".join(scores), calibration.fusion
         images = {m: result.image_score for m, result in scores.items()}
         image_score = float(fusion.fuse_images(images))
-        threshold = calibration.thresholds[there].value
+        threshold, promised = calibration.thresholds[there]
         return Scored(
             image_score=image_score,
             anomaly_map=fusion.fuse_maps(maps).numpy().astype(np.float32),
@@ -297,6 +299,7 @@ class LSFADetector:
             map_threshold=calibration.map_thresholds[there].value,
             is_anomalous=image_score > threshold,
             path=sample.path,
+            promised=promised,
         )
 
     # --- on disk, on another device -----------------------------------------------------------

@@ -27,7 +27,8 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
     """Metrics of the fused score and of each modality alone, over all defects and per defect.
 
     Returns {"samples": n, "all": metrics, "modalities": {"rgb": metrics, ...}, "defects": {...},
-    "false_alarms": share of good parts above the threshold, "misses": share of defective below}.
+    "promised": rate of false alarms that the threshold promises, or None, "false_alarms": share of
+    good parts above it, "misses": share of defective below}.
     Pixels are those of each sample's own frame. Where that was padded (`BackgroundConfig.pad`) the
     added ones are easy negatives, and AUPRO and P-AUROC rise: only to imitate earlier code.
     Raises ValueError where the test split has no good or no defective sample.
@@ -44,6 +45,7 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
         "all": metrics(scores, labels, merged(fused)),
         "modalities": {},
         "defects": {},
+        "promised": scored[0].promised,
         "false_alarms": float(called[labels == 0].mean()),
         "misses": float((~called[labels == 1]).mean()),
     }

@@ -22,11 +22,12 @@ def evaluation_table(table: Table) -> str:
     rows |= {f"{m} alone": values for m, values in table["modalities"].items()}
     rows |= {f"defect {d}": values for d, values in table["defects"].items()}
     cells = [(name, *(f"{values[m]:.3f}" for m in METRICS)) for name, values in rows.items()]
+    promised, found = table.get("promised"), 1 - table["misses"]
     return (
         f"{align([('', *METRICS.values()), *cells])}\n"
-        f"{table['samples']} test samples; at the threshold from validation "
-        f"{table['false_alarms']:.1%} of the good parts are called anomalous "
-        f"and {table['misses']:.1%} of the defective ones are missed"
+        f"{table['samples']} test samples; at the threshold from good parts false alarms are "
+        f"{'' if promised is None else f'promised {promised:.1%}, '}"
+        f"seen {table['false_alarms']:.1%}; {found:.1%} of the defective ones are found"
     )
 
 

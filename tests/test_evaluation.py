@@ -49,7 +49,7 @@ def scored() -> list[Scored]:
     def one(called: bool) -> Scored:
         maps = {name: rng.random((8, 8), dtype=np.float32) for name in ("rgb", "3d")}
         both = {name: float(rng.random()) for name in maps}
-        return Scored(float(rng.random()), maps["rgb"], both, maps, 0.5, 0.5, called, "")
+        return Scored(float(rng.random()), maps["rgb"], both, maps, 0.5, 0.5, called, "", 0.04)
 
     return [one(called) for called in CALLED]
 
@@ -59,6 +59,7 @@ def test_every_part_of_the_table_is_what_sklearn_says(scored, samples):
     labels = np.array([d != "good" for d in DEFECTS])
     scores = np.array([s.image_score for s in scored])
     assert table["samples"] == 7
+    assert table["promised"] == 0.04
     assert table["false_alarms"] == pytest.approx(1 / 3)
     assert table["misses"] == pytest.approx(1 / 4)
     assert table["all"]["i_auroc"] == pytest.approx(roc_auc_score(labels, scores))

@@ -24,6 +24,7 @@ def test_every_number_of_an_evaluation_has_its_place():
         "all": numbers(0.1),
         "modalities": {"rgb": numbers(0.2), "3d": numbers(0.3)},
         "defects": {"hole": numbers(0.4)},
+        "promised": 0.077,
         "false_alarms": 1 / 3,
         "misses": 0.25,
     }
@@ -36,8 +37,10 @@ def test_every_number_of_an_evaluation_has_its_place():
         ["defect hole", "0.430", "0.420", "0.410", "0.400"],
     ]
     assert "7 test samples" in sentence
-    assert "33.3% of the good parts are called anomalous" in sentence
-    assert "25.0% of the defective ones are missed" in sentence
+    assert "false alarms are promised 7.7%, seen 33.3%;" in sentence
+    assert sentence.endswith("75.0% of the defective ones are found")
+    without = evaluation_table(table | {"promised": None})
+    assert "false alarms are seen 33.3%;" in without
 
 
 def test_columns_are_aligned_and_no_line_ends_in_a_blank():
