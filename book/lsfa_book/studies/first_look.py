@@ -84,6 +84,8 @@ FIRST: dict[str, Any] = {
     "scoring__normalise": "zscore",
     "scoring__fusion": "mean",
     "scoring__false_positive_rate": 0.05,
+    "scoring__rim": "cut",
+    "scoring__calibrate_on": "held_out",
 }
 FINE: dict[str, Any] = {"features__grid": 56}
 BARE: dict[str, Any] = {"adaptation__steps": 0}
