@@ -29,6 +29,38 @@ OPENED = [
     *(("potato", "hole"), ("potato", "cut"), ("rope", "cut"), ("rope", "open"), ("tire", "torn")),
 ]
 
+# Folder -> mean of the picture, pixels seen, sum of their depths in metres, pixels of the mask.
+PINNED: dict[str, dict[str, tuple[float, int, float, int]]] = {
+    "ring": {
+        "train/good": (112.5294, 3263, 1681.0069, 0),
+        "test/stain": (101.8274, 3201, 1644.1228, 57),
+        "test/dent": (112.8302, 3270, 1677.6670, 57),
+        "test/hole": (100.1762, 3239, 1626.3536, 14),
+        "test/contamination": (93.4153, 3192, 1622.6717, 17),
+    },
+    "biscuit": {
+        "train/good": (123.5260, 3714, 1909.2207, 0),
+        "test/stain": (113.6260, 3696, 1879.1533, 56),
+        "test/bump": (120.4280, 3670, 1878.5414, 62),
+        "test/crack": (115.0457, 3693, 1814.3546, 12),
+        "test/contamination": (119.9669, 3688, 1825.6074, 12),
+    },
+    "handle": {
+        "train/good": (116.7004, 3448, 1776.0627, 0),
+        "test/burn": (112.1117, 3391, 1721.3185, 69),
+        "test/dent": (105.8070, 3430, 1727.5474, 87),
+        "test/cut": (105.4598, 3435, 1736.0227, 11),
+        "test/contamination": (105.8079, 3427, 1740.3001, 21),
+    },
+    "bracket": {
+        "train/good": (120.5050, 3486, 1729.9155, 0),
+        "test/rust": (116.4386, 3500, 1767.6866, 48),
+        "test/bent": (111.9993, 3536, 1772.9440, 140),
+        "test/cut": (114.7718, 3558, 1786.9673, 7),
+        "test/contamination": (130.3575, 3487, 1760.9540, 11),
+    },
+}
+
 
 def digest(root: Path) -> dict[str, str]:
     files = sorted(p for p in root.rglob("*") if p.is_file())
@@ -149,6 +181,7 @@ def test_mask_marks_what_changed(category: str, defect: str) -> None:
     assert (deep[both & ~near] > 0.3).mean() < 0.002
     assert (tone[~near] > 0.03).mean() < 0.04  # its shadow may fall beside it
     inside = bad.mask & both
+    plain = 0.05 if category != "tire" else 0.03  # black in black
     if defect in COLOUR_ONLY:
         assert deep[both].max() < 1e-3
         assert np.median(tone[bad.mask]) > (0.08 if category != "foam" else 0.04)
@@ -158,10 +191,10 @@ def test_mask_marks_what_changed(category: str, defect: str) -> None:
     elif (category, defect) in OPENED:  # what has changed may be that no point is left
         gone = twin.valid & ~bad.valid
         assert (gone | (both & (deep > 0.3)))[bad.mask & twin.valid].mean() > 0.7
-        assert np.median(tone[bad.mask]) > 0.05
+        assert np.median(tone[bad.mask]) > plain
     else:
         assert np.median(deep[inside]) > 0.4
-        assert np.median(tone[bad.mask]) > 0.05
+        assert np.median(tone[bad.mask]) > plain
 
 
 @pytest.mark.parametrize(("category", "defect"), FLAWED)
@@ -204,10 +237,21 @@ def test_a_new_kind_survives_the_removal_of_its_table_as_one_part(kind: str) -> 
 
 
 @pytest.mark.parametrize(("kind", "defect"), OPENED)
-def test_masks_of_opened_parts_reach_past_the_points(kind: str, defect: str) -> None:
-    """Where a piece is gone: no point there once the table is removed, where its twin has some."""
-    bad, twin = (remove_background(sample) for sample in with_twin(kind, defect))
-    assert (twin.valid & ~bad.valid)[bad.mask].mean() > 0.16
+def test_masks_of_opened_parts_reach_past_the_points_as_far_as_real_ones(
+    kind: str, defect: str
+) -> None:
+    """Of a real cut's mask a fifth has no point once the table is removed, of a bend's a sixth."""
+    parts = [make_sample(kind, f"test/{defect}", index, FULL) for index in range(4)]
+    share = np.mean([(~part.valid)[part.mask].mean() for part in map(remove_background, parts)])
+    assert 0.1 < share < 0.35  # four samples scatter; over a folder .12 to .30
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_the_kinds_of_the_shipped_records_stay_as_they_are(category: str) -> None:
+    for folder, expected in PINNED[category].items():
+        sample = make_sample(category, folder, 1, SMALL)
+        sums = sample.rgb.mean(), sample.valid.sum(), sample.xyz[..., 2].sum(), sample.mask.sum()
+        assert sums == pytest.approx(expected, abs=2e-3), folder
 
 
 def test_strength_spreads_from_easy_to_hard() -> None:

@@ -113,7 +113,7 @@ def potato(rng: np.random.Generator, contrast: float) -> Part:
     base = 28 * dome(across, 2.3)
     on = dome(across, 2.3)
     lumps, swell, scurf, grain = noise(rng, 26), noise(rng, 12), noise(rng, 3.0), noise(rng, 1.1)
-    height = base + on * (1.5 * lumps + 0.45 * swell + 0.10 * scurf + 0.08 * grain)
+    height = base + on * (1.7 * lumps + 0.85 * swell + 0.12 * scurf + 0.08 * grain)
     eyes, brow = np.zeros_like(x), np.zeros_like(x)
     for px, py in scatter(rng, 7, 14.0, base):
         a, turn = rng.uniform(1.4, 2.4), rng.uniform(-0.5, 0.5)
@@ -122,13 +122,13 @@ def potato(rng: np.random.Generator, contrast: float) -> Part:
         brow = np.maximum(
             brow, np.exp(-((du / (2.6 * a)) ** 2) - ((dv - 1.3 * a) / (0.6 * a)) ** 2)
         )
-    height = height + on * (0.8 * brow - 1.9 * eyes)
+    height = height + on * (0.9 * brow - 2.3 * eyes)
     tone = np.full_like(x, rng.uniform(0, 1))
     albedo = mix(np.array([0.39, 0.255, 0.11]), (0.29, 0.175, 0.068), tone)
     netted = np.clip(np.abs(scurf + 0.5 * grain) - 0.5, 0, 1.5)
     albedo = albedo * (1 + contrast * (0.20 * netted + 0.10 * swell + 0.12 * grain))[..., None]
     dots = np.clip(noise(rng, 1.3) - 2.1, 0, 1)
     albedo = mix(albedo, (0.14, 0.08, 0.035), np.clip(1.2 * dots + 0.55 * eyes, 0, 0.8))
-    soil = step(noise(rng, 9) + 0.6 * scurf + 0.3 * grain - 1.5, 1.6)
+    soil = step(noise(rng, 9) + 0.6 * scurf + 0.3 * grain - 1.8, 1.6)
     albedo = mix(albedo, (0.115, 0.075, 0.045), 0.75 * np.minimum(contrast, 1.2) * soil)
     return Part(height, albedo, np.full_like(x, 0.03), base)

@@ -65,9 +65,9 @@ def bracket(rng: np.random.Generator, contrast: float) -> Part:
 
 _CHIPS = np.array(  # offcuts of many foams: blue, grey, rose, cream, green, white, ochre, smoke
     [
-        [0.07, 0.10, 0.34, 0.47, 0.12, 0.48, 0.38, 0.22],  # red
-        [0.13, 0.10, 0.17, 0.40, 0.21, 0.48, 0.26, 0.22],  # green
-        [0.24, 0.11, 0.17, 0.24, 0.14, 0.45, 0.10, 0.22],  # blue
+        [0.07, 0.10, 0.33, 0.45, 0.11, 0.44, 0.37, 0.21],  # red
+        [0.12, 0.10, 0.16, 0.38, 0.20, 0.44, 0.25, 0.21],  # green
+        [0.24, 0.11, 0.16, 0.22, 0.13, 0.42, 0.09, 0.21],  # blue
     ]
 ).T
 
@@ -81,18 +81,18 @@ def foam(rng: np.random.Generator, contrast: float) -> Part:
     bed = np.hypot(x - 24 - jitter[2], y - jitter[3]) - 12.5
     well = np.minimum(slot, bed)
     base = 24 * step(-box(x, y, (43, 32), 3.0) + 0.15 * edge, 0.9)
-    base = np.minimum(base, 24 - 5 * step(-well + 0.1 * edge, 0.9))
+    base = np.minimum(base, 24 - 7 * step(-well + 0.1 * edge, 0.9))
     chip, seam = chips(rng, 5.5)
     weights = rng.dirichlet(np.full(len(_CHIPS), 2.5))
     many = chip.max() + 1
     shade = 1 + 0.16 * contrast * rng.standard_normal(many)
     colours = _CHIPS[rng.choice(len(_CHIPS), many, p=weights)] * np.maximum(shade, 0.4)[:, None]
-    fine, coarse, grain = pits(rng, 0.5, 0.25), pits(rng, 1.1, 0.06), noise(rng, 1.0)
-    relief = 0.25 * rng.standard_normal(many)[chip]
-    height = base + (base > 1) * (relief - 0.30 * fine - 1.3 * coarse + 0.08 * grain)
+    fine, coarse, grain = pits(rng, 0.5, 0.25), pits(rng, 0.9, 0.035), noise(rng, 1.0)
+    relief = 0.25 * rng.standard_normal(many)[chip] - 0.15 * step(0.3 - seam, 0.7)
+    height = base + (base > 1) * (relief - 0.30 * fine - 1.1 * coarse + 0.10 * grain)
     dirt = 1 + contrast * (0.07 * grain + 0.07 * noise(rng, 18))
     albedo = mix(colours[chip], (0.22, 0.21, 0.19), np.full_like(x, 0.25)) * dirt[..., None]
-    dark = 1 - 0.42 * fine - 0.55 * coarse - 0.30 * step(0.35 - seam, 0.5)
+    dark = 1 - 0.26 * fine - 0.38 * coarse - 0.22 * step(0.3 - seam, 0.7)
     return Part(height, albedo * np.maximum(dark, 0.12)[..., None], np.full_like(x, 0.015), base)
 
 
@@ -103,7 +103,7 @@ def rope(rng: np.random.Generator, contrast: float) -> Part:
     knots = np.concatenate([knots, -knots[-2::-1]]) + rng.normal(0, 1.3, (11, 2))
     path = through(knots * (1, flip))
     end = np.hypot(*np.diff(path, axis=0).T).sum()
-    thick = 10.2 + rng.normal(0, 0.3)
+    thick = 10.2 + rng.normal(0, 0.6)
     body = sweep(path, (0, 1.5, end - 1.5, end), (thick - 1.5, thick, thick, thick - 1.5))
     frayed = body.across * (1 + 0.03 * noise(rng, 2.0))
     base = 2 * body.half * dome(frayed, 2.6)
@@ -115,7 +115,9 @@ def rope(rng: np.random.Generator, contrast: float) -> Part:
     strand = np.abs(np.cos(np.pi * turn))  # 1 on a strand's crest, a sharp 0 between two strands
     yarn = body.texture(noise(rng, 0.9, (9.0, 1.0)), 0.25)
     hair, spun = noise(rng, 0.8), body.texture(noise(rng, 1.7, (7.0, 1.0)), 0.25)
-    height = base - (base > 0) * (4.2 * (1 - strand) ** 1.3 - 0.24 * spun - 0.10 * yarn)
+    slack = body.texture(noise(rng, 9.0))  # a strand here and there lies looser than the rest
+    deep = 4.2 * rng.uniform(0.6, 1.25) * (1 - strand) ** 1.3
+    height = base - (base > 0) * (deep - 0.8 * slack * strand - 0.24 * spun - 0.10 * yarn)
     number = np.floor(turn + 0.5) % 3
     tones = 1 + 0.10 * contrast * rng.standard_normal(3)
     albedo = mix(
@@ -155,6 +157,9 @@ def tire(rng: np.random.Generator, contrast: float) -> Part:
         - 0.4 * ribs
         - 0.3 * words
     )
+    dust = dust * rng.uniform(0.4, 1.6)
     albedo = mix(albedo, (0.115, 0.098, 0.078), np.clip(0.42 * contrast * dust, 0, 0.6))
+    mud = step(noise(rng, 7) + 0.5 * noise(rng, 1.8) - rng.uniform(0.8, 2.2), 0.7)
+    albedo = mix(albedo, (0.105, 0.075, 0.048), 0.75 * np.minimum(contrast, 1.2) * mud)
     gloss = 0.17 * (1 - 0.6 * np.clip(dust, 0, 1)) + 0.10 * np.clip(ribs + words, 0, 1)
     return Part(height, np.maximum(albedo, 0.004), gloss, base)

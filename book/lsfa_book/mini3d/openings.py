@@ -18,10 +18,13 @@ from lsfa_book.mini3d.part import Part
 Outline = Callable[[Part, np.random.Generator, float], tuple[np.ndarray, float]]
 
 
-def at_rim(part: Part, rng: np.random.Generator) -> tuple[float, float]:
-    """A point (x, y) in mm on an outer or inner rim, where the part has half of its height."""
+SEEN = 6.0  # mm above the table from which on a good part's surface outlives the table's removal
+
+
+def at_rim(part: Part, rng: np.random.Generator, share: float) -> tuple[float, float]:
+    """A point (x, y) in mm on an outer or inner rim, where the part has share of its height."""
     x, y = coordinates()
-    solid = part.base > 0.5 * part.base.max()
+    solid = part.base > share * part.base.max()
     cell = rng.choice(np.flatnonzero(solid & ~ndimage.binary_erosion(solid)))
     return float(x.flat[cell]), float(y.flat[cell])
 
@@ -48,33 +51,33 @@ def axis(part: Part, centre: tuple[float, float], reach: float = 9.0) -> float:
 
 @dataclass(frozen=True)
 class Bore:
-    """A round gap: a hole from above, or (rim=True) a piece bitten or cut out; radius in mm."""
+    """A round gap: a hole from above, or (rim > 0) a piece bitten or cut out; radius in mm."""
 
     radius: tuple[float, float]
-    rim: bool = False
+    rim: float = 0.0  # share of the part's height at the gap's middle; 0 is anywhere on top
 
     def __call__(
         self, part: Part, rng: np.random.Generator, strength: float
     ) -> tuple[np.ndarray, float]:
         radius = along(strength, *self.radius) * rng.uniform(0.9, 1.1)
-        centre = at_rim(part, rng) if self.rim else place(part, rng, radius + 2)
+        centre = at_rim(part, rng, self.rim) if self.rim else place(part, rng, radius + 2)
         return blob(rng, centre, radius), radius
 
 
 @dataclass(frozen=True)
 class Slit:
-    """A cut across the part from its rim, or (rim=False) strands parted along it; sizes in mm."""
+    """A cut across the part from its rim, or (rim=0) strands parted along it; sizes in mm."""
 
     length: tuple[float, float]
     width: tuple[float, float]
-    rim: bool = True
+    rim: float = 0.0  # as in Bore
 
     def __call__(
         self, part: Part, rng: np.random.Generator, strength: float
     ) -> tuple[np.ndarray, float]:
         size = along(strength, *self.length), along(strength, *self.width)
-        centre = at_rim(part, rng) if self.rim else place(part, rng, 6.0)
-        angle = axis(part, centre) + 0.5 * np.pi * self.rim + rng.normal(0, 0.12)
+        centre = at_rim(part, rng, self.rim) if self.rim else place(part, rng, 6.0)
+        angle = axis(part, centre) + 0.5 * np.pi * (self.rim > 0) + rng.normal(0, 0.12)
         return lens(rng, centre, angle, size), 0.5 * size[1]
 
 
@@ -83,13 +86,15 @@ class Opening:
     """Removes what lies inside of an outline; around it a brim has sunk. The walls show the inside.
 
     The weaker, the less deep. blind is the chance that the sensor gets nothing from the bottom.
+    The mask holds gap and brim; of a real cut's mask a fifth of the pixels has no point.
     """
 
     outline: Outline
     inside: Colour
     blind: float
-    depth: tuple[float, float] = (0.05, 1.15)  # share of the part's height; from 1 on it is through
-    brim: float = 1.8  # mm, the damaged edge: what the mask's points lie on
+    depth: tuple[float, float] = (0.05, 0.8)  # share of the part's height; from 1 on it is through
+    wall: float = 2.0  # mm, how wide the slope from the brim to the bottom is
+    brim: float = 3.0  # mm, the damaged edge: what the mask's points lie on
     sunk: tuple[float, float] = (0.3, 1.8)  # mm at the brim's inner side
     opacity: tuple[float, float] = (0.35, 0.9)
 
@@ -98,11 +103,13 @@ class Opening:
         inward = (1 - rho) * scale  # about the mm from the outline
         on = part.base > 0
         brim = np.clip(1 + inward / self.brim, 0, 1) ** 1.5 * on
-        gone = step(inward - 0.6, 2.0) * min(along(strength, *self.depth), 1.0)
+        gone = step(inward + 0.4 - 0.5 * self.wall, self.wall) * min(
+            along(strength, *self.depth), 1.0
+        )
         sunk = np.maximum(part.height - along(strength, *self.sunk) * brim, 0)
         cover = np.maximum(step(inward + 0.25, 0.9), 0.4 * brim) * on
         rough = self.inside * np.maximum(1 + 0.10 * noise(rng, 1.5), 0)[..., None]
         albedo = mix(part.albedo, rough, along(strength, *self.opacity) * cover)
         blind = self.blind * step(gone - 0.5, 0.3) * on
         opened = replace(part, height=sunk * (1 - gone), albedo=albedo, blind=blind)
-        return opened, (inward > -0.9 * self.brim) & (part.base > 1)
+        return opened, (inward > -0.9 * self.brim) & (part.base > SEEN)
