@@ -126,3 +126,10 @@ def test_pictures_have_a_panel_for_each_sight(wave: Sample):
     assert len(sheet.axes) == 2 * 3 * 2
     shown = sum(bool(axis.images) for axis in sheet.axes)
     assert shown == 9
+
+
+def test_pairs_stand_in_blocks_one_above_the_other(wave: Sample):
+    sheet = figures.pairs({name: (wave, wave) for name in ("sea", "lake", "pond")}, columns=2)
+    titles = [axis.get_title() for axis in sheet.axes]
+    assert titles == ["sea", "lake", "dent", "dent", "pond", "", "dent", ""]
+    assert [bool(axis.images) for axis in sheet.axes] == [bool(title) for title in titles]

@@ -7,7 +7,7 @@ from lsfa_book.figures.charts import colours_of, legend, panels, slider, strip
 from lsfa_book.figures.clouds import cloud, clouds
 from lsfa_book.figures.linked import linked_patches
 from lsfa_book.figures.listing import source
-from lsfa_book.figures.pictures import anomaly_overlay, contact_sheet, show_sample
+from lsfa_book.figures.pictures import anomaly_overlay, contact_sheet, pairs, show_sample
 from lsfa_book.figures.relief import relief
 from lsfa_book.figures.style import ANOMALY, DEFECT, DEPTH, INK, MODALITY
 
@@ -26,6 +26,7 @@ __all__ = [
     "contact_sheet",
     "legend",
     "linked_patches",
+    "pairs",
     "panels",
     "relief",
     "show_sample",

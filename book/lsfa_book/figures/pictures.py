@@ -66,6 +66,25 @@ def contact_sheet(
     return figure
 
 
+def pairs(
+    samples: Mapping[str, tuple[Sample, Sample]], columns: int = 5, size: float = 1.5
+) -> Figure:
+    """Name -> two scans as pictures, one above the other: above them the name, then the defect.
+
+    `size` is the side of a tile in inches.
+    """
+    blocks = -(-len(samples) // columns)
+    figure, axes = _blank(2 * blocks, columns, columns * size, 2 * blocks * (size + 0.2))
+    for number, (name, pair) in enumerate(samples.items()):
+        block, column = divmod(number, columns)
+        for row, (sample, words) in enumerate(zip(pair, (name, pair[1].defect), strict=True)):
+            axis = axes[2 * block + row, column]
+            _show_picture(axis, sample)
+            axis.set_title(_words(words), fontsize=8, color=INK, pad=3)
+            axis.title.set_fontweight("normal" if row else "bold")
+    return figure
+
+
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
