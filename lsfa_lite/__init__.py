@@ -1,6 +1,6 @@
 """LSFA, step by step: anomaly detection in RGB + 3D by self-supervised feature adaptation.
 
-from lsfa_lite import LITE, LSFADetector, PAPER, Sample
+from lsfa_lite import LITE, LSFADetector, PAPER, PAPER_LITERAL, Sample
 """
 
 from lsfa_lite import lazy

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsfa_lite import __version__, commands
+from lsfa_lite.config import PRESETS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +85,7 @@ def the_book() -> Any:
 
 def add_config(command: argparse.ArgumentParser) -> None:
     text = "any field of the config, e.g. adaptation.steps=0 scoring.fusion=max"
-    command.add_argument("--preset", choices=["lite", "paper"], default="lite")
+    command.add_argument("--preset", choices=list(PRESETS), default="lite")
     command.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help=text)
     command.add_argument("--device", default="cpu")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def config_of(arguments: argparse.Namespace) -> Any:
-    from lsfa_lite.config import LITE, PAPER
+    from lsfa_lite.config import PRESETS
 
     values = {}
     for item in arguments.set:
@@ -21,7 +21,7 @@ def config_of(arguments: argparse.Namespace) -> Any:
         except json.JSONDecodeError:
             value = text
         values[field.replace(".", "__")] = value
-    return {"lite": LITE, "paper": PAPER}[arguments.preset].change(**values)
+    return PRESETS[arguments.preset].change(**values)
 
 
 def check_device(arguments: argparse.Namespace) -> None:

@@ -19,26 +19,34 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsfa_lite import LITE, PAPER, Config
+from lsfa_lite import LITE, PAPER, PAPER_LITERAL, Config
 from lsfa_lite.adaptation.trainable import FineTuneConfig
 from lsfa_lite.cli import main
 from lsfa_lite.commands import config_of
-from lsfa_lite.config import BackgroundConfig, PointConfig, from_json, to_json
+from lsfa_lite.config import (
+    PRESETS,
+    AdaptationConfig,
+    BackgroundConfig,
+    PointConfig,
+    from_json,
+    to_json,
+)
 
 # SHA-256 of the presets' JSON: a model folder holds this text; a change is meant, or an accident
 TEXTS = {
-    LITE: "4e8432ae4aa798402ef47ca83d34c0b754819f1b30c0e8572e1828d87a4f14f7",
-    PAPER: "902f4b07003853d14065a50f28bc08701d07876a2883175867aaab7c2191fad6",
+    LITE: "10f28594e0932d4362aff167fa613a78b84dd411104384ef4bcf960b7386bd22",
+    PAPER: "8db8d326b9e4c4fd2690f7bddce5f9c8269b3e7968be7b88895a331ee435d31c",
+    PAPER_LITERAL: "34887f144e805f63fb0235543a8b61fb5ab0f9d5993bd9add3888fd70e1248f3",
     BackgroundConfig(): "7fb0077d7f7b81e1b96bbbcd3a8d0ea2e895c0c852349aa7b909e045974c1e88",
 }
 
 
-@pytest.mark.parametrize("config", TEXTS, ids=["lite", "paper", "background"])
+@pytest.mark.parametrize("config", TEXTS, ids=[*PRESETS, "background"])
 def test_the_text_of_a_preset_stays_as_it_is(config):
     assert hashlib.sha256(to_json(config).encode()).hexdigest() == TEXTS[config]
 
 
-@pytest.mark.parametrize("config", [LITE, PAPER])
+@pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)
 def test_json_and_back(config):
     assert from_json(to_json(config)) == config
 
@@ -87,18 +95,59 @@ def test_unknown_modalities(modalities):
         LITE.change(modalities=modalities)
 
 
-def test_paper_is_the_paper():
-    """Section 4.1 and 4.3, as printed."""
-    assert PAPER.features.image.backbone == "vit_base_patch8_224.dino"
-    assert (PAPER.features.grid, PAPER.features.image_size) == (56, 224)
-    assert (PAPER.features.points.groups, PAPER.features.points.layers) == (1024, (3, 7, 11))
-    assert PAPER.features.points.neighbours is None
-    adaptation = PAPER.adaptation
-    assert (adaptation.projection, adaptation.local_bank) == (512, 50_000)
-    assert (adaptation.lr, adaptation.batch_size, adaptation.consistency) == (2e-3, 8, 0.6)
-    assert (adaptation.denominator, adaptation.reduction) == ("joint", "sum")
-    assert not adaptation.squared
-    assert not adaptation.cosine
+def test_a_preset_is_found_by_its_name():
+    assert list(PRESETS) == ["lite", "paper", "paper_literal"]
+    for name, preset in PRESETS.items():
+        assert config_of(Namespace(preset=name, set=[])) == preset
+        assert repr(preset.change(seed=3)) == f"Config({name}, seed=3)"
+
+
+@pytest.mark.parametrize("preset", [PAPER, PAPER_LITERAL], ids=["paper", "paper_literal"])
+def test_both_papers_have_its_networks(preset):
+    """Section 4.1, and what the code agrees with."""
+    features, points = preset.features, preset.features.points
+    assert features.image.backbone == "vit_base_patch8_224.dino"
+    assert (features.grid, features.image_size) == (56, 224)
+    assert (points.groups, points.group_size, points.layers) == (1024, 128, (3, 7, 11))
+    assert (points.point_norm, points.max_points) == ("none", 0)
+    adaptation = preset.adaptation
+    assert (adaptation.projection, adaptation.batch_size, adaptation.heads) == (512, 8, 12)
+    assert (adaptation.adaptor, adaptation.input, adaptation.temperature) == ("encoder", "none", 1)
+    assert (adaptation.squared, adaptation.zero_init) == (False, False)
+
+
+def test_paper_is_the_released_code():
+    """Facts of commit a8dd6d7, read once more; the weights are those of Eq. 9 as it adds them."""
+    points, a = PAPER.features.points, PAPER.adaptation
+    assert (points.neighbours, points.power, points.batch_norm) == (3, 2.0, "batch")
+    cross_entropy = 2 * 1.0  # its contrastive loss is multiplied by 2 T
+    assert a.consistency * a.local_alignment == cross_entropy * 1.0
+    assert a.consistency * a.global_alignment == cross_entropy * 0.1
+    assert (a.local_compactness, a.global_compactness) == (0.9, pytest.approx(0.9 * 0.4))
+    assert (a.alignment_reduction, a.reduction, a.updates) == ("mean", "mean", "joint")
+    assert (a.norm, a.cosine, a.denominator, a.prototypes) == ("pre", True, "symmetric", 1)
+    assert (a.local_bank, a.global_bank, a.min_fill) == (60_000, 100, 60_000 - 100)
+    scans, batch, accumulated, epochs = 2656, 8, 16, 2
+    assert a.steps == epochs * (scans // batch // accumulated)
+    assert (a.lr, a.warmup) == (3e-4, 1 / epochs)
+    assert (PAPER.scoring.coreset, PAPER.scoring.fusion) == (0.1, "ocsvm")
+
+
+def test_paper_literal_is_the_letter():
+    """Eq. 1 to 9, sections 3.1, 3.4 and 4.1, as printed."""
+    points, a = PAPER_LITERAL.features.points, PAPER_LITERAL.adaptation
+    assert (points.neighbours, points.power, points.batch_norm) == (None, 1.0, "running")
+    assert (a.norm, a.cosine, a.denominator) == ("post", False, "joint")
+    assert (a.alignment_reduction, a.reduction, a.updates) == ("mean", "sum", "joint")
+    weights = a.local_alignment, a.global_alignment, a.local_compactness, a.global_compactness
+    assert (*weights, a.consistency) == (1, 1, 1, 1, 0.6)
+    assert (a.local_bank, a.lr, a.min_fill) == (50_000, 2e-3, 1)
+    assert (PAPER_LITERAL.scoring.normalise, PAPER_LITERAL.scoring.fusion) == ("none", "mean")
+
+
+def test_the_losses_are_balanced_by_default():
+    kinds = AdaptationConfig(), LITE.adaptation
+    assert {(a.reduction, a.alignment_reduction) for a in kinds} == {("mean", "mean")}
 
 
 # every field that is no bool and no free text, and what it must refuse
@@ -143,7 +192,9 @@ BAD: dict[str, list[Any]] = {
     "adaptation.consistency": [-0.6, nan],
     "adaptation.temperature": [0, -0.1],
     "adaptation.denominator": ["column"],
+    "adaptation.alignment_reduction": ["none", None],
     "adaptation.reduction": [""],
+    "adaptation.updates": ["both", 3],
     "adaptation.local_bank": [0, -3],
     "adaptation.global_bank": [0],
     "adaptation.bank_policy": ["lifo"],

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pretend_device import DEVICE, Pretend
 
-from lsfa_lite import PAPER, LSFADetector
+from lsfa_lite import PAPER_LITERAL, LSFADetector
 from lsfa_lite.config import Config
 
 STEPS = 30
@@ -21,12 +21,12 @@ AT_MOST = {  # extract: 4 parts at once; adapt: the way there (40), 30 steps; sc
 
 
 def configs(quick: Config) -> dict[str, Config]:
-    """LITE with both point networks, and what PAPER chooses otherwise, at a size for tests."""
+    """LITE with both point networks, and what PAPER_LITERAL chooses else, at a size for tests."""
     lite = quick.change(features__cache=False, adaptation__steps=STEPS)
     small = {"groups": 64, "group_size": 16, "width": 24, "token_hidden": 16, "depth": 2}
     mae = {"backbone": "point_mae", "weights": "random", "heads": 2, "layers": (0, 1), **small}
     mae = {f"features__points__{key}": value for key, value in mae.items()}
-    paper = PAPER.adaptation
+    paper = PAPER_LITERAL.adaptation
     printed = {
         f"adaptation__{key}": getattr(paper, key)
         for key in dataclasses.asdict(paper)

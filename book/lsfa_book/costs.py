@@ -180,7 +180,9 @@ def adaptation(config: Config, images: Images, device: Device, widths: Widths) -
     batch, tokens = min(how.batch_size, images.train), images.foreground * config.features.grid**2
     queries = batch * tokens
     filled = [min(how.local_bank, step * queries) for step in range(how.steps)]
-    search = sum(filled) if how.local_compactness > 0 else 0.0  # rows of the bank, all steps
+    enough = min(how.min_fill, how.local_bank)
+    seen = sum(rows for rows in filled if rows >= enough)  # rows of the bank, all steps
+    search = seen if how.local_compactness > 0 else 0.0
     local = len(widths) == 2 and how.consistency > 0 and how.local_alignment > 0
     flops = traffic = memory = 0.0
     for width in widths.values():

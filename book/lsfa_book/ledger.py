@@ -19,7 +19,7 @@ from lsfa_book.literature.paper import Printed, printed
 from lsfa_book.studies.comparison import paired
 from lsfa_book.studies.records import Record, Values, load, measured, shipped, shipped_machines
 from lsfa_book.studies.tables import COMPARISON, TABLES, Row
-from lsfa_lite.config import LITE, PAPER
+from lsfa_lite.config import LITE, PRESETS
 
 METRICS = ("i_auroc", "aupro_30", "p_auroc")  # in the order of the paper's tables
 NOT_RUN = "not run here: needs the data set and a GPU"
@@ -91,7 +91,7 @@ class Sources:
             found.append(summary(values, "mini3d", self.small))
         for data in sorted({r["data"] for r in self.own}):
             records = [r for r in self.own if r["data"] == data]
-            for preset in (LITE, PAPER):
+            for preset in PRESETS.values():
                 values = measured([row], records, preset, metric)[row.name]
                 values = {k: v for k, v in values.items() if category in ("mean", k[0])}
                 if values:
@@ -192,7 +192,7 @@ def _gain(after: Row, before: Row, sources: Sources) -> str:
     scales: list[tuple[str, list[Record], Any]] = [("mini3d", sources.small, LITE)]
     for data in sorted({r["data"] for r in sources.own}):
         records = [r for r in sources.own if r["data"] == data]
-        scales += [(f"{Path(data).name}, {p.name}", records, p) for p in (LITE, PAPER)]
+        scales += [(f"{Path(data).name}, {p.name}", records, p) for p in PRESETS.values()]
     for name, records, preset in scales:
         values = measured([after, before], records, preset)
         if len(values[after.name].keys() & values[before.name].keys()) > 1:

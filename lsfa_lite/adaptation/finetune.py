@@ -76,6 +76,7 @@ def fine_tune(
     # losses, banks and input of the config, no adaptor, the settings' optimisation
     steps, batch, lr = settings.steps, settings.batch_size, settings.lr
     how = replace(config.adaptation, adaptor="identity", steps=steps, batch_size=batch, lr=lr)
+    how = replace(how, updates="joint")  # a batch of views is described once
     adaptation = start(before.features, before.foreground, how, config.seed)
     # their weights are its weights
     adaptation.add_module("networks", nn.ModuleDict({m: n for m, n in networks.items()}))

@@ -23,19 +23,20 @@ def local_alignment(
     temperature: float = 1.0,
     cosine: bool = False,
     denominator: Denominator = "joint",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """L_LA: patch j of one modality belongs to patch j of the other, in each image (section 3.2).
 
     Implements: eq-2
 
     rgb, points (B, N, D) projected features F'; mask (B, N) bool, True on the foreground, None for
-    all; -> scalar, the mean over j and i (Eq. 2 shows one j of one image i).
+    all; -> scalar, the mean (or sum) over j and i: Eq. 2 shows one j of one image i.
     denominator  "joint": all pairs (t, k), as printed. "row": InfoNCE, all k for t = j.
                  "symmetric": the mean of rows and columns (the released code, over the whole batch:
                  give it (1, B*N, D)).
     The paper has no temperature and does not normalise (cosine=False).
     """
-    return _pair_loss(rgb, points, mask, temperature, cosine, denominator)
+    return _pair_loss(rgb, points, mask, temperature, cosine, denominator, reduction)
 
 
 def global_alignment(
@@ -44,15 +45,16 @@ def global_alignment(
     temperature: float = 1.0,
     cosine: bool = False,
     denominator: Denominator = "joint",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """L_GA: the prototypes of one object belong together, inside the batch (section 3.2).
 
     Implements: eq-3
 
-    rgb, points (B, D) projected prototypes G' -> scalar, the mean over i. With k prototypes per
-    object the rows are the B*k pairs.
+    rgb, points (B, D) projected prototypes G' -> scalar, the mean (or sum) over i. With k
+    prototypes per object the rows are the B*k pairs.
     """
-    return _pair_loss(rgb[None], points[None], None, temperature, cosine, denominator)
+    return _pair_loss(rgb[None], points[None], None, temperature, cosine, denominator, reduction)
 
 
 def _pair_loss(
@@ -62,6 +64,7 @@ def _pair_loss(
     temperature: float,
     cosine: bool,
     denominator: Denominator,
+    reduction: Reduction,
 ) -> Tensor:
     if rgb.shape != points.shape:
         raise ValueError(
@@ -70,16 +73,21 @@ def _pair_loss(
         )
     if denominator not in get_args(Denominator):
         raise ValueError(f"denominator is {denominator!r}, expected 'joint', 'row' or 'symmetric'")
+    if reduction not in get_args(Reduction):
+        raise ValueError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
     if mask is None:
         mask = torch.ones(rgb.shape[:2], dtype=torch.bool, device=rgb.device)  # (B, N)
+    count = mask.sum().clamp(min=1)
     if cosine:
         rgb, points = F.normalize(rgb, dim=-1), F.normalize(points, dim=-1)
     if rgb.shape[1] > LARGE:  # the same, with the pairs of one image at a time
-        return _large_pair_loss(rgb, points, mask, temperature, denominator)
+        mean = _large_pair_loss(rgb, points, mask, temperature, denominator)
+        return mean if reduction == "mean" else mean * count
     logits = torch.einsum("btd,bkd->btk", rgb, points) / temperature  # (B, N, N)
     positive = logits.diagonal(dim1=1, dim2=2)  # (B, N)
     loss = _log_denominator(logits, mask, denominator) - positive  # (B, N)
-    return torch.where(mask, loss, 0.0).sum() / mask.sum().clamp(min=1)
+    total = torch.where(mask, loss, 0.0).sum()
+    return total / count if reduction == "mean" else total
 
 
 def _log_denominator(logits: Tensor, mask: Tensor, denominator: Denominator) -> Tensor:
@@ -164,7 +172,7 @@ def local_compactness(
     difference = features - bank[index].detach()  # (Q, D)
     norm = torch.linalg.vector_norm
     terms = difference.square().sum(1) if squared else norm(difference, dim=1)  # (Q,)
-    if reduction not in ("sum", "mean"):
+    if reduction not in get_args(Reduction):
         raise ValueError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
     return terms.sum() if reduction == "sum" else terms.mean()
 

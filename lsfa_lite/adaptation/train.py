@@ -23,6 +23,7 @@ from lsfa_lite.config import AdaptationConfig
 
 __all__ = ["Adaptation", "train"]
 
+Terms = dict[str, Tensor]
 SETTLE = 25  # steps for which an accelerator is left alone
 
 
@@ -102,16 +103,24 @@ def iterate(
 
     Implements: alg-1
 
-    The paper optimises L_CLC, then L_IFC (Algorithm 1), or their sum (Eq. 9): here one step on the
-    sum. The banks are filled after the step with the features that the losses saw.
+    updates="joint": one step on the sum (Eq. 9). "successive", as Algorithm 1 prints it: both
+    adaptors by lambda L_CLC, then each by its own L_IFC, whose features are those of the moved
+    adaptors (the two share no weight: one step on their sum is both). Read so: the heads, which
+    Algorithm 1 leaves alone, move with L_CLC; one AdamW and one rate serve all; total and
+    gradient_norm are sums. The banks are filled after the step with the features that the losses
+    (L_IFC) saw.
     """
-    adapted = {m: adaptation(m, x, batch.foreground) for m, x in batch.features.items()}  # F
-    globals_ = shared_prototypes(
-        adapted, batch.foreground, adaptation.config.prototypes, seed + step
-    )
-    terms = loss_terms(adaptation, adapted, globals_, batch)
+    moves = {"joint": [loss_terms], "successive": [consistency_terms, compactness_terms]}
     record: Record = {"step": step + 1.0}
-    record |= descend(adaptation, optimiser, terms, step)
+    for terms_of in moves[adaptation.config.updates]:
+        adapted = {m: adaptation(m, x, batch.foreground) for m, x in batch.features.items()}  # F
+        globals_ = shared_prototypes(
+            adapted, batch.foreground, adaptation.config.prototypes, seed + step
+        )
+        terms = terms_of(adaptation, adapted, globals_, batch)
+        one = descend(adaptation, optimiser, terms, step)
+        sums = {key: one[key] + record.get(key, 0.0) for key in ("total", "gradient_norm")}
+        record |= one | sums
     for name in adapted:
         adaptation.local_bank(name).enqueue(adapted[name].flatten(0, 1)[batch.rows])
         adaptation.global_bank(name).enqueue(globals_[name].flatten(0, 1))
@@ -127,29 +136,45 @@ def shared_prototypes(adapted: Features, foreground: Tensor, k: int, seed: int) 
 
 def loss_terms(
     adaptation: Adaptation, adapted: Features, globals_: Features, batch: Batch
-) -> dict[str, Tensor]:
-    """Eq. 2, 3 across the modalities, Eq. 5, 6 in each; a term of weight 0 is not computed."""
-    config = adaptation.config
-    terms: dict[str, Tensor] = {}
-    if len(adapted) == 2 and config.consistency > 0:
-        heads, how = adaptation.heads, (config.temperature, config.cosine, config.denominator)
-        if config.local_alignment > 0:
-            rgb, points = (heads[m](adapted[m]) for m in ("rgb", "3d"))  # F' (B, N, D)
-            terms["local_alignment"] = losses.local_alignment(rgb, points, batch.foreground, *how)
-        if config.global_alignment > 0:
-            rgb, points = (heads[m](globals_[m].flatten(0, 1)) for m in ("rgb", "3d"))  # G'
-            terms["global_alignment"] = losses.global_alignment(rgb, points, *how)  # B*k pairs
-    reduction, squared = config.reduction, config.squared
+) -> Terms:
+    """All terms of Eq. 9; one of weight 0 is not computed."""
+    given = adaptation, adapted, globals_, batch
+    return consistency_terms(*given) | compactness_terms(*given)
+
+
+def consistency_terms(
+    adaptation: Adaptation, adapted: Features, globals_: Features, batch: Batch
+) -> Terms:
+    """Eq. 2, 3 across the modalities; nothing for one alone."""
+    config, terms = adaptation.config, Terms()
+    if len(adapted) < 2 or config.consistency == 0:
+        return terms
+    heads, reduction = adaptation.heads, config.alignment_reduction
+    how = config.temperature, config.cosine, config.denominator, reduction
+    if config.local_alignment > 0:
+        rgb, points = (heads[m](adapted[m]) for m in ("rgb", "3d"))  # F' (B, N, D)
+        terms["local_alignment"] = losses.local_alignment(rgb, points, batch.foreground, *how)
+    if config.global_alignment > 0:
+        rgb, points = (heads[m](globals_[m].flatten(0, 1)) for m in ("rgb", "3d"))  # G'
+        terms["global_alignment"] = losses.global_alignment(rgb, points, *how)  # B*k pairs
+    return terms
+
+
+def compactness_terms(
+    adaptation: Adaptation, adapted: Features, globals_: Features, batch: Batch
+) -> Terms:
+    """Eq. 5, 6 in each modality whose bank is filled enough."""
+    config, terms = adaptation.config, Terms()
     for name in adapted:
         bank = adaptation.local_bank(name)
         if config.local_compactness > 0 and ready(bank, config.min_fill):
             rows = adapted[name].flatten(0, 1)[batch.rows]  # (Q, D)
-            loss = losses.local_compactness(rows, bank.rows(), reduction, squared)
+            loss = losses.local_compactness(rows, bank.rows(), config.reduction, config.squared)
             terms[f"local_compactness/{name}"] = loss
         bank = adaptation.global_bank(name)
         if config.global_compactness > 0 and ready(bank, config.min_fill):
             rows = globals_[name].flatten(0, 1)  # (B*k, D)
-            loss = losses.global_compactness(rows, bank.rows(), reduction, squared)
+            loss = losses.global_compactness(rows, bank.rows(), config.reduction, config.squared)
             terms[f"global_compactness/{name}"] = loss
     return terms
 
@@ -159,7 +184,7 @@ def ready(bank: MemoryBank, min_fill: int) -> bool:
     return len(bank) >= max(1, min(min_fill, bank.capacity))
 
 
-def objective(terms: dict[str, Tensor], config: AdaptationConfig) -> Tensor:
+def objective(terms: Terms, config: AdaptationConfig) -> Tensor:
     """Eq. 9 from the terms, both modalities added; a term that was not computed counts as zero."""
 
     def weighted(name: str) -> Tensor:
@@ -171,10 +196,9 @@ def objective(terms: dict[str, Tensor], config: AdaptationConfig) -> Tensor:
     return losses.total(ifc, clc, config.consistency)
 
 
-def descend(
-    adaptation: Adaptation, optimiser: Optimizer, terms: dict[str, Tensor], step: int
-) -> Record:
-    """One AdamW step on Eq. 9 and what is recorded of it. No term (all banks empty): no step.
+def descend(adaptation: Adaptation, optimiser: Optimizer, terms: Terms, step: int) -> Record:
+    """One AdamW step on these terms of Eq. 9 and what is recorded of it. No term (all banks empty):
+    no step.
 
     Numbers stay on the device: to look at one here would wait for it. `settle` asks whether they
     are finite.

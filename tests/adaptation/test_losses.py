@@ -94,6 +94,21 @@ def test_large_images_give_the_loss_and_gradient_of_small_ones(variant, masked, 
         assert not masked or not found[1][1][~mask].any()
 
 
+@pytest.mark.parametrize("large", [losses.LARGE, 0])
+def test_a_sum_is_the_mean_times_the_patches_that_count(large, monkeypatch):
+    monkeypatch.setattr(losses, "LARGE", large)
+    rgb, points = draw(2, 5, 3, seed=1), draw(2, 5, 3, seed=2)
+    mask = torch.tensor([[True] * 5, [True, False, True, False, False]])
+    mean, total = (
+        losses.local_alignment(rgb, points, mask, reduction=how).item() for how in ("mean", "sum")
+    )
+    assert total == pytest.approx(7 * mean)
+    mean, total = (
+        losses.global_alignment(rgb[0], points[0], reduction=how).item() for how in ("mean", "sum")
+    )
+    assert total == pytest.approx(5 * mean)
+
+
 @pytest.mark.parametrize("denominator", ["joint", "row", "symmetric"])
 def test_the_gradient_of_large_images_is_that_of_differences(denominator, monkeypatch):
     monkeypatch.setattr(losses, "LARGE", 0)
@@ -160,6 +175,8 @@ def test_unequal_widths_and_unknown_names_are_refused():
         losses.local_alignment(draw(1, 4, 3), draw(1, 4, 5))
     with pytest.raises(ValueError, match="denominator"):
         losses.local_alignment(draw(1, 4, 3), draw(1, 4, 3), denominator="rows")
+    with pytest.raises(ValueError, match="reduction"):
+        losses.local_alignment(draw(1, 4, 3), draw(1, 4, 3), reduction="none")
     with pytest.raises(ValueError, match="reduction"):
         losses.local_compactness(draw(4, 3), draw(4, 3), reduction="none")
     with pytest.raises(ValueError, match="empty"):

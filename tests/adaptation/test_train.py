@@ -28,8 +28,9 @@ from lsfa_lite.adaptation.train import (
 from lsfa_lite.config import AdaptationConfig
 
 SMALL = AdaptationConfig(
-    steps=6, heads=2, projection=5, local_bank=40, global_bank=5, batch_size=3, lr=1e-2
-)
+    steps=6, heads=2, projection=5, local_bank=40, global_bank=5, batch_size=3, lr=1e-2,
+    reduction="sum",
+)  # fmt: skip
 
 
 def data(samples: int = 7, patches: int = 8, seed: int = 0):
@@ -54,12 +55,13 @@ def same_state(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 class ByHand:
     """Algorithm 1 in NumPy (float64): linear adaptors, k = 1, gradients written out, AdamW.
 
+    One step on Eq. 9, or three in turn: L_CLC, L_IFC of colour, L_IFC of shape.
     F = X A^T + a, F' = F H^T + h, G = mean of F over the foreground, G' = G H^T + h. Background is
     left out of every sum. Banks are lists of rows.
     """
 
     def __init__(self, model: Adaptation, config: AdaptationConfig) -> None:
-        self.config, self.t = config, 0
+        self.config, self.round = config, 0
         self.p, self.local, self.whole = {}, {}, {}
         for m in model.widths:
             linear, head = model.adaptors[m].linear, model.heads[m]
@@ -69,6 +71,7 @@ class ByHand:
             self.local[m], self.whole[m] = [], []
         self.m = {key: np.zeros_like(value) for key, value in self.p.items()}
         self.v = {key: np.zeros_like(value) for key, value in self.p.items()}
+        self.t = dict.fromkeys(self.p, 0)  # steps that a weight has made
 
     def align(self, a: np.ndarray, b: np.ndarray, share: float):
         """share * sum over j of -log softmax over all pairs at (j, j); its gradients."""
@@ -90,6 +93,27 @@ class ByHand:
         return loss, gradient
 
     def step(self, x: dict[str, list[np.ndarray]]) -> dict[str, float]:
+        joint, c = self.config.updates == "joint", self.config
+        clc, *ifc = [("clc", *x)] if joint else [("clc",), *((m,) for m in x)]
+        out, grad, f, g = self.losses(x, clc)
+        out["gradient_norm"] = norm(grad)
+        self.adamw(grad)
+        later = {}
+        for what in ifc:
+            (m,) = what
+            more, grad, fresh, whole = self.losses(x, what)
+            f[m], g[m], later = fresh[m], whole[m], later | grad
+            self.adamw(grad)
+            out |= more | {"total": out["total"] + more["total"]}
+        out["gradient_norm"] += norm(later)
+        self.round += 1
+        for m in x:  # Eq. 7, after the step
+            self.local[m] = (self.local[m] + [row for fi in f[m] for row in fi])[-c.local_bank :]
+            self.whole[m] = (self.whole[m] + list(g[m]))[-c.global_bank :]
+        return out
+
+    def losses(self, x: dict[str, list[np.ndarray]], what: tuple[str, ...]):
+        """The terms of Eq. 9 that `what` names, the gradients of what they move, F and G."""
         c, p, names = self.config, self.p, list(x)
         f = {m: [xi @ p[m, "A"].T + p[m, "Ab"] for xi in x[m]] for m in names}
         g = {m: np.stack([fi.mean(0) for fi in f[m]]) for m in names}
@@ -107,21 +131,23 @@ class ByHand:
             grad[m, "Hb"] += dv.sum(0)
             return dv @ p[m, "H"]
 
-        out["local_alignment"] = 0.0
-        for i in range(len(f["rgb"])):  # Eq. 2
-            a, b = f["rgb"][i], f["3d"][i]
-            loss, da, db = self.align(head("rgb", a), head("3d", b), 1 / count)
-            out["local_alignment"] += loss
-            df["rgb"][i] += head_back("rgb", a, c.consistency * da)
-            df["3d"][i] += head_back("3d", b, c.consistency * db)
-        a, b = g["rgb"], g["3d"]  # Eq. 3
-        loss, da, db = self.align(head("rgb", a), head("3d", b), 1 / len(a))
-        out["global_alignment"] = loss
-        dg["rgb"] += head_back("rgb", a, c.consistency * da)
-        dg["3d"] += head_back("3d", b, c.consistency * db)
-        ifc = 0.0
+        clc = ifc = 0.0
+        if "clc" in what:
+            out["local_alignment"] = 0.0
+            for i in range(len(f["rgb"])):  # Eq. 2
+                a, b = f["rgb"][i], f["3d"][i]
+                loss, da, db = self.align(head("rgb", a), head("3d", b), 1 / count)
+                out["local_alignment"] += loss
+                df["rgb"][i] += head_back("rgb", a, c.consistency * da)
+                df["3d"][i] += head_back("3d", b, c.consistency * db)
+            a, b = g["rgb"], g["3d"]  # Eq. 3
+            loss, da, db = self.align(head("rgb", a), head("3d", b), 1 / len(a))
+            out["global_alignment"] = loss
+            dg["rgb"] += head_back("rgb", a, c.consistency * da)
+            dg["3d"] += head_back("3d", b, c.consistency * db)
+            clc = out["local_alignment"] + loss
         for m in names:  # Eq. 5, 6
-            if self.local[m]:
+            if m in what and self.local[m]:
                 for i, fi in enumerate(f[m]):
                     loss, d = self.pull(fi, self.local[m])
                     key = f"local_compactness/{m}"
@@ -131,39 +157,46 @@ class ByHand:
                 out[f"global_compactness/{m}"] = loss
                 dg[m] += d
                 ifc += out[f"local_compactness/{m}"] + loss
-        clc = out["local_alignment"] + out["global_alignment"]
         out["total"] = ifc + c.consistency * clc  # Eq. 9
         for m in names:
             for i, xi in enumerate(x[m]):
                 d = df[m][i] + dg[m][i] / len(xi)  # G is the mean
                 grad[m, "A"] += d.T @ xi
                 grad[m, "Ab"] += d.sum(0)
-        out["gradient_norm"] = math.sqrt(sum((v**2).sum() for v in grad.values()))
-        self.adamw(grad)
-        for m in names:  # Eq. 7, after the step
-            self.local[m] = (self.local[m] + [row for fi in f[m] for row in fi])[-c.local_bank :]
-            self.whole[m] = (self.whole[m] + list(g[m]))[-c.global_bank :]
-        return out
+        moved = {
+            (m, name)
+            for m in names
+            for name in ("A", "Ab", "H", "Hb")
+            if "clc" in what or (m in what and self.local[m] and name[0] == "A")
+        }
+        return out, {key: grad[key] for key in moved}, f, g
 
     def adamw(self, grad: dict) -> None:
         c, warm = self.config, round(self.config.warmup * self.config.steps)
-        if self.t < warm:
-            lr = c.lr * (self.t + 1) / warm
+        if self.round < warm:
+            lr = c.lr * (self.round + 1) / warm
         else:
-            lr = c.lr * (1 + math.cos(math.pi * (self.t - warm) / (c.steps - warm))) / 2
-        self.t += 1
+            lr = c.lr * (1 + math.cos(math.pi * (self.round - warm) / (c.steps - warm))) / 2
         for key, g in grad.items():
+            self.t[key] += 1
             self.p[key] = self.p[key] * (1 - lr * c.weight_decay)
             self.m[key] = 0.9 * self.m[key] + 0.1 * g
             self.v[key] = 0.999 * self.v[key] + 0.001 * g * g
-            m, v = self.m[key] / (1 - 0.9**self.t), self.v[key] / (1 - 0.999**self.t)
+            m = self.m[key] / (1 - 0.9 ** self.t[key])
+            v = self.v[key] / (1 - 0.999 ** self.t[key])
             self.p[key] = self.p[key] - lr * m / (np.sqrt(v) + 1e-8)
 
 
+def norm(grad: dict) -> float:
+    return math.sqrt(sum((v**2).sum() for v in grad.values()))
+
+
 @pytest.mark.equation("alg-1")
+@pytest.mark.parametrize("updates", ["joint", "successive"])
 @pytest.mark.parametrize("zero_init", [True, False])
-def test_training_is_algorithm_1(zero_init):
+def test_training_is_algorithm_1(zero_init, updates):
     config = replace(SMALL, adaptor="linear", zero_init=zero_init, warmup=0.34, local_bank=30)
+    config = replace(config, updates=updates)
     features, foreground = data()
     model = start(features, foreground, config, seed=4)
     hand = ByHand(model, config)
@@ -188,6 +221,19 @@ def test_training_is_algorithm_1(zero_init):
         bank = trained.local_bank(m).rows().numpy()
         assert len(bank) == len(rows) == 30
         np.testing.assert_allclose(np.sort(bank, 0), np.sort(rows, 0), rtol=1e-3, atol=2e-4)
+
+
+def test_updates_in_turn_without_a_second_half_are_one_step():
+    features, foreground = data()
+    alone = replace(SMALL, local_compactness=0.0, global_compactness=0.0)
+    one, other = (
+        train(features, foreground, replace(alone, updates=updates))
+        for updates in ("joint", "successive")
+    )
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(one.history, other.history, strict=True):
+        assert all(a[key] == b[key] for key in a if not key.startswith(("variance", "effective")))
 
 
 def test_the_first_step_has_no_compactness_and_the_second_has():
@@ -217,7 +263,8 @@ def test_every_choice_of_the_config_reaches_its_losses():
     features, foreground = data()
     choices = {"temperature": 0.3, "cosine": True, "denominator": "row"}
     pull = {"reduction": "mean", "squared": True}
-    model = start(features, foreground, replace(SMALL, **choices, **pull), 0)
+    config = replace(SMALL, **choices, **pull, alignment_reduction="sum")
+    model, choices = start(features, foreground, config, 0), choices | {"reduction": "sum"}
     batch = draw(features, foreground, 0, 3, 0, "cpu")
     adapted = {m: model(m, x, batch.foreground) for m, x in batch.features.items()}
     globals_ = shared_prototypes(adapted, batch.foreground, 2, 0)
@@ -283,11 +330,12 @@ def test_a_loss_of_weight_zero_is_not_computed(field, key):
     assert not any(name.startswith(field) for name in without)
 
 
+@pytest.mark.parametrize("updates", ["joint", "successive"])
 @pytest.mark.parametrize("modality", ["rgb", "3d"])
-def test_one_modality_alone_trains_without_consistency(modality):
+def test_one_modality_alone_trains_without_consistency(modality, updates):
     features, foreground = data()
     one = {modality: features[modality]}
-    model = train(one, foreground, SMALL)
+    model = train(one, foreground, replace(SMALL, updates=updates))
     assert f"local_compactness/{modality}" in model.history[-1]
     assert not any("alignment" in key for key in model.history[-1])
     out = model.adapt(modality, one[modality], foreground)
@@ -341,10 +389,11 @@ def test_same_seed_same_result_and_global_state_is_left_alone():
     assert not same_state(one, other)
 
 
+@pytest.mark.parametrize("updates", ["joint", "successive"])
 @pytest.mark.parametrize("policy", ["fifo", "reservoir"])
-def test_an_interrupted_training_gives_the_same_result(tmp_path, policy):
+def test_an_interrupted_training_gives_the_same_result(tmp_path, policy, updates):
     features, foreground = data()
-    config = replace(SMALL, prototypes=2, bank_policy=policy)
+    config = replace(SMALL, prototypes=2, bank_policy=policy, updates=updates)
     whole = train(features, foreground, config, seed=1)
     path = tmp_path / "deep" / "training.safetensors"
 

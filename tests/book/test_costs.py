@@ -233,6 +233,17 @@ def test_twice_the_steps_and_a_bank_that_fills():
     assert long.bytes == short.bytes
 
 
+def test_a_bank_is_not_searched_before_it_is_as_full_as_asked():
+    how = {"adaptation__steps": 40, "adaptation__local_bank": 60_000}
+    late, early = (
+        costs.adaptation(PAPER.change(**how, adaptation__min_fill=n), BAGEL, T4, {"rgb": 768})
+        for n in (60_000, 1)
+    )
+    queries = 8 * BAGEL.foreground * 56**2
+    skipped = sum(step * queries for step in range(40) if step * queries < 60_000)
+    assert early.flops - late.flops == pytest.approx(2 * queries * 768 * skipped)
+
+
 def test_no_adaptation_has_no_training_and_one_modality_half_the_stages():
     bare = by_name(plan(PAPER.change(adaptation__steps=0), BAGEL, T4))
     assert not {"adaptation", "adapted features"} & bare.keys()

@@ -15,7 +15,7 @@ from lsfa_lite.adaptation.memory import MemoryBank
 from lsfa_lite.adaptation.prototypes import assign, cluster_means
 from lsfa_lite.adaptation.train import train
 from lsfa_lite.adaptation.whitening import InputTransform
-from lsfa_lite.config import LITE, PAPER, AdaptationConfig
+from lsfa_lite.config import PAPER_LITERAL, PRESETS, AdaptationConfig
 
 pytestmark = MARKS
 SEEN = torch.arange(3 * 40).reshape(3, 40) % 4 != 0  # (B, N)
@@ -83,7 +83,7 @@ def parts(samples, patches, widths):
     return features, torch.arange(samples * patches).reshape(samples, patches) % 2 == 0
 
 
-@pytest.mark.parametrize("preset", [LITE, PAPER], ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_algorithm_one_sees_the_same_losses(preset, device):
     """AdamW divides by the gradient's size: what is rounding at first grows with every step."""
     features, seen = parts(6, 60, [("rgb", 24), ("3d", 36)])
@@ -107,7 +107,8 @@ def test_an_adaptation_of_the_papers_length_and_size(device):
     """300 steps on eight parts with half of 56 x 56 patches on each; three small ones on a CPU."""
     steps, patches = (300, 56 * 56) if GPU else (3, 14 * 14)
     features, seen = parts(8, patches, [("rgb", 768), ("3d", 1152)])
-    adaptation = train(features, seen, replace(PAPER.adaptation, steps=steps), device=device)
+    config = replace(PAPER_LITERAL.adaptation, steps=steps)
+    adaptation = train(features, seen, config, device=device)
     assert len(adaptation.history) == steps
     assert all(math.isfinite(value) for record in adaptation.history for value in record.values())
     last = adaptation.history[-1]

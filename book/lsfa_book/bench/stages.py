@@ -238,7 +238,7 @@ def detector_stages(quick: bool, device: torch.device) -> Iterator[Stage]:
         yield category_stage(FINE)
         yield memory_stage(250)
     yield fit_stage(LITE.change(adaptation__steps=10) if quick else LITE, 10 if quick else 40)
-    steps = {(True, True): 20, (True, False): 300}.get((gpu, quick), 1)
+    steps = {(True, True): 20, (True, False): PAPER.adaptation.steps}.get((gpu, quick), 1)
     fewer = PAPER.change(adaptation__steps=steps)
     if quick and not gpu:
         fewer = fewer.change(adaptation__batch_size=2)

@@ -64,6 +64,8 @@ FIRST: dict[str, Any] = {
     "adaptation__denominator": "row",
     "adaptation__squared": True,
     "adaptation__reduction": "mean",
+    "adaptation__alignment_reduction": "mean",
+    "adaptation__updates": "joint",
     "adaptation__local_bank": 3000,
     "adaptation__global_bank": 200,
     "adaptation__bank_policy": "fifo",

@@ -26,6 +26,7 @@ USUAL = Mini3DConfig().nuisance
 # Fields that are younger than the shipped records: a run in which they are off has the old key.
 LATER: dict[str, dict[str, Any]] = {
     "features": {"compute": "float32", "keep": "float32"},
+    "adaptation": {"alignment_reduction": "mean", "updates": "joint"},
     "scoring": {"coreset_rows": 0, "search": "exact", "rim": "cut", "calibrate_on": "held_out"},
 }
 EVERY = {"category", "seed", "row", "data"}  # keys of every record, of a failed run's too
