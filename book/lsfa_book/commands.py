@@ -43,8 +43,8 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
         nargs="+",
         metavar="TABLE",
         help="table1 ... table9, fig5, fig6, open, earlier, eyecandies; or all; "
-        "of chapter 13: effect, dial, length, shape, coreset; on real parts, whatever the preset: "
-        "first-real-category",
+        "of chapter 13: effect, dial, length, shape, coreset; of chapter 19: code-or-letter; "
+        "on real parts, whatever the preset: first-real-category",
     )
     again.add_argument("--out", type=Path, required=True, help="records, and the parts of mini3d")
     again.add_argument("--data", type=Path, help="cleaned data in MVTec 3D-AD's layout; or mini3d")

@@ -14,7 +14,7 @@ from lsfa_book.studies.fig5 import compare, verdicts
 from lsfa_book.studies.records import Record
 from lsfa_book.studies.reproduce import Parts
 from lsfa_book.studies.reproduce import reproduce as runs
-from lsfa_book.studies.tables import ON_MINI3D, REAL, STUDY, TABLES, rows_of
+from lsfa_book.studies.tables import AUDIT, ON_MINI3D, REAL, STUDY, TABLES, rows_of
 from lsfa_book.tables import category_table, first_look_table, reproduction_table
 from lsfa_lite.config import Config
 from lsfa_lite.data import mvtec3d
@@ -65,9 +65,9 @@ def _mini3d(nuisance: float | None) -> mini3d.Mini3DConfig:
 
 
 def _tables(arguments: argparse.Namespace) -> list[str]:
-    if unknown := sorted(set(arguments.tables) - {*TABLES, *STUDY, *REAL, "fig5", "all"}):
-        known = ", ".join([*TABLES, *STUDY, *REAL, "fig5", "all"])
-        raise ValueError(f"no table {', '.join(unknown)}; there are {known}")
+    known = [*TABLES, *STUDY, *AUDIT, *REAL, "fig5", "all"]
+    if unknown := sorted(set(arguments.tables) - set(known)):
+        raise ValueError(f"no table {', '.join(unknown)}; there are {', '.join(known)}")
     if "all" in arguments.tables:
         return [*(TABLES if arguments.data else ON_MINI3D), "fig5"]
     return list(arguments.tables)

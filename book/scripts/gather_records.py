@@ -18,7 +18,7 @@ from pathlib import Path
 from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies import looks
 from lsfa_book.studies.records import USUAL, Record, gather, load, row_key
-from lsfa_book.studies.tables import FIRST_REAL, STUDY, TABLES
+from lsfa_book.studies.tables import AUDIT, FIRST_REAL, STUDY, TABLES
 from lsfa_lite.config import LITE
 from lsfa_lite.data.files import written_beside
 
@@ -29,7 +29,7 @@ STUDIES = ("reproduction", "confirmation", "effect", FIRST_REAL)
 def belongs(record: Record, study: str) -> bool:
     if study == FIRST_REAL:
         return looks.belongs(record)
-    tables = STUDY if study == "effect" else TABLES
+    tables = STUDY if study == "effect" else TABLES | AUDIT
     nuisance = record.get("nuisance", USUAL)
     made = dataclasses.replace(Mini3DConfig(), nuisance=nuisance)
     return (

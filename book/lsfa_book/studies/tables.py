@@ -40,18 +40,19 @@ FPFH: dict[str, Any] = {"features__points__backbone": "fpfh"}
 
 
 def losses(
-    local_alignment: float = 0,
-    global_alignment: float = 0,
-    local_compactness: float = 0,
-    global_compactness: float = 0,
+    local_alignment: bool = False,
+    global_alignment: bool = False,
+    local_compactness: bool = False,
+    global_compactness: bool = False,
 ) -> dict[str, Any]:
-    """Weights of the four losses; Eq. 9's lambda stays the preset's."""
-    return {
-        "adaptation__local_alignment": local_alignment,
-        "adaptation__global_alignment": global_alignment,
-        "adaptation__local_compactness": local_compactness,
-        "adaptation__global_compactness": global_compactness,
+    """The others off; those that stay, and Eq. 9's lambda, keep the preset's weights."""
+    stays = {
+        "local_alignment": local_alignment,
+        "global_alignment": global_alignment,
+        "local_compactness": local_compactness,
+        "global_compactness": global_compactness,
     }
+    return {f"adaptation__{name}": 0.0 for name, here in stays.items() if not here}
 
 
 def _clc(ga: bool, la: bool) -> Printed:
@@ -172,22 +173,22 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "table2": COMPARISON,
     "table3": (
         *YARDSTICKS,
-        Row("L_LA", losses(local_alignment=1), _clc(ga=False, la=True)),
-        Row("L_GA", losses(global_alignment=1), _clc(ga=True, la=False)),
+        Row("L_LA", losses(local_alignment=True), _clc(ga=False, la=True)),
+        Row("L_GA", losses(global_alignment=True), _clc(ga=True, la=False)),
         # Table 4 gives 0.957 for the same row: the paper swaps it with the last row of Table 5
-        Row("L_LA + L_GA", losses(1, 1), _clc(ga=True, la=True)),
+        Row("L_LA + L_GA", losses(True, True), _clc(ga=True, la=True)),
     ),
     "table4": (
         *YARDSTICKS,
-        Row("CLC", losses(1, 1), _parts(ifc=False, clc=True)),
-        Row("IFC", losses(0, 0, 1, 1), _parts(ifc=True, clc=False)),
-        Row("IFC + CLC", losses(1, 1, 1, 1), _parts(ifc=True, clc=True)),
+        Row("CLC", losses(True, True), _parts(ifc=False, clc=True)),
+        Row("IFC", losses(False, False, True, True), _parts(ifc=True, clc=False)),
+        Row("IFC + CLC", losses(True, True, True, True), _parts(ifc=True, clc=True)),
     ),
     "table5": (
         *YARDSTICKS,
-        Row("L_GC", losses(global_compactness=1), _ifc(gc=True, lc=False)),
-        Row("L_LC", losses(local_compactness=1), _ifc(gc=False, lc=True)),
-        Row("L_GC + L_LC", losses(0, 0, 1, 1), _ifc(gc=True, lc=True)),
+        Row("L_GC", losses(global_compactness=True), _ifc(gc=True, lc=False)),
+        Row("L_LC", losses(local_compactness=True), _ifc(gc=False, lc=True)),
+        Row("L_GC + L_LC", losses(False, False, True, True), _ifc(gc=True, lc=True)),
     ),
     "table6": (
         *YARDSTICKS,
@@ -328,12 +329,72 @@ STUDY: dict[str, tuple[Row, ...]] = {
 # On real parts alone; its rows leave nothing to a preset.
 FIRST_REAL = "first-real-category"
 REAL = {FIRST_REAL: tuple(Row(name, changes) for name, changes in SETTINGS.items())}
+# Where letter and released code differ, step by step from the first to the second, with the small
+# Point-MAE that comes with LITE; steps, bank sizes and grid stay LITE's. Chapter 19's table; `all`
+# leaves it out.
+LETTER: dict[str, Any] = PRINTED | {
+    "features__points__backbone": "point_mae",
+    "features__points__point_norm": "none",
+    "features__points__neighbours": None,
+    "scoring__normalise": "none",
+}
+CODE: dict[str, dict[str, Any]] = {
+    "three centres": {"features__points__neighbours": 3, "features__points__power": 2.0},
+    "batch statistics": {"features__points__batch_norm": "batch"},
+    "one-class SVM": {"scoring__normalise": "zscore", "scoring__fusion": "ocsvm"},
+}
+CODE_TRAINS = CODE | {
+    "pre-norm layer": {"adaptation__norm": "pre"},
+    "means in Eq. 5, 6": {"adaptation__reduction": "mean"},
+    "cosines, rows and columns": {
+        "adaptation__cosine": True,
+        "adaptation__denominator": "symmetric",
+    },
+    "weights": {
+        "adaptation__consistency": 1.0,
+        "adaptation__local_alignment": 2.0,
+        "adaptation__global_alignment": 0.2,
+        "adaptation__local_compactness": 0.9,
+        "adaptation__global_compactness": 0.36,
+    },
+    "learning rate": {"adaptation__lr": 3e-4, "adaptation__warmup": 0.5},
+    "banks full first": {"adaptation__min_fill": 3000},
+}
+SPHERE: dict[str, Any] = {"features__points__point_norm": "unit_sphere"}
+NEITHER: dict[str, dict[str, Any]] = {  # not the code's either
+    "unit sphere": SPHERE,
+    "sums in Eq. 2, 3": {"adaptation__alignment_reduction": "sum"},
+    "updates in turn": {"adaptation__updates": "successive"},  # Algorithm 1's letter
+}
+
+
+def towards(
+    start: dict[str, Any],
+    code: dict[str, dict[str, Any]],
+    neither: dict[str, dict[str, Any]],
+    before: str = "",
+) -> tuple[Row, ...]:
+    """`start`, each change of it alone, and all those of the code together."""
+    whole = {key: value for change in code.values() for key, value in change.items()}
+    changes = {"the letter": {}, **code, "the code": whole, **neither}
+    first = f"{before}the letter"
+    return tuple(
+        Row(before + name, start | change, against=first) for name, change in changes.items()
+    )
+
+
+AUDIT: dict[str, tuple[Row, ...]] = {
+    "code-or-letter": (
+        *towards(LETTER | NONE, CODE, {"unit sphere": SPHERE}, "frozen: "),
+        *towards(LETTER, CODE_TRAINS, NEITHER),
+    )
+}
 ON_MINI3D = tuple(name for name in TABLES if name != "eyecandies")
 
 
 def rows_of(table: str) -> tuple[Row, ...]:
-    """Of a table of the paper, of chapter 13's study, or on real parts; ValueError for another."""
-    known = TABLES | STUDY | REAL
+    """Of a table of the paper, of a study of chapter 13 or 19, or on real parts; else ValueError."""
+    known = TABLES | STUDY | AUDIT | REAL
     if table not in known:
         raise ValueError(f"no table {table}; there are {', '.join(known)}")
     return known[table]

@@ -18,9 +18,10 @@ from lsfa_book.studies import records as recorded
 from lsfa_book.studies.engines import in_processes, on_ray
 from lsfa_book.studies.methods import CannotRun
 from lsfa_book.studies.reproduce import Parts, few, plan, reproduce, run_of
-from lsfa_book.studies.tables import TABLES, Row
+from lsfa_book.studies.tables import AUDIT, TABLES, Row, rows_of
+from lsfa_lite.checked import differences
 from lsfa_lite.cli import main
-from lsfa_lite.config import LITE
+from lsfa_lite.config import LITE, PAPER, PAPER_LITERAL, PRESETS
 
 FAST = LITE.change(adaptation__steps=2, adaptation__batch_size=2)
 SMALL = Mini3DConfig(train=4, validation=2, test_good=2, test_per_defect=1)
@@ -107,11 +108,40 @@ def test_a_row_runs_on_all_data_sets_before_the_next_and_seeds_mean_what_they_sh
 
 def test_every_row_is_a_valid_configuration_with_a_name_of_its_own():
     parts = Parts(Path("x"), SMALL)
-    for name, rows in TABLES.items():
+    for name, rows in (TABLES | AUDIT).items():
         assert len({row.name for row in rows}) == len(rows)
         runs = [(run_of(row, "ring", 0, LITE, parts).name, row.view) for row in rows]
         assert len(set(runs)) >= len(rows) - 1  # a row may be the preset itself
         assert all(row.against in {r.name for r in rows} for row in rows), name
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_all_losses_are_the_preset_and_each_keeps_its_weight(preset):
+    rows = {row.name: preset.change(**row.changes) for row in TABLES["table4"]}
+    assert rows["IFC + CLC"] == preset
+    off = {"adaptation.local_alignment": 0.0, "adaptation.global_alignment": 0.0}
+    assert differences(preset, rows["IFC"]) == off
+
+
+def test_the_last_step_from_the_letter_is_the_codes_preset():
+    """But for networks, sizes and steps, which stay LITE's."""
+    rows = {row.name: LITE.change(**row.changes) for row in rows_of("code-or-letter")}
+    kept = {"steps", "local_bank", "global_bank", "min_fill"}
+    for name, preset in (("the letter", PAPER_LITERAL), ("the code", PAPER)):
+        frozen = rows[f"frozen: {name}"]
+        for part in (rows[name], frozen.change(adaptation=rows[name].adaptation)):
+            differs = differences(preset.adaptation, part.adaptation)
+            assert set(differs) <= kept, name
+            assert part.scoring == preset.scoring
+            for field in ("backbone", "neighbours", "power", "point_norm", "batch_norm"):
+                given = getattr(part.features.points, field)
+                assert given == getattr(preset.features.points, field)
+        assert frozen.adaptation.steps == 0
+    banks = rows["the code"].adaptation
+    assert banks.min_fill == banks.local_bank
+    sizes = {name: len(differences(rows["the letter"], row)) for name, row in rows.items()}
+    assert sizes["the letter"] == 0
+    assert sizes["updates in turn"] == sizes["unit sphere"] == 1
 
 
 def test_the_papers_numbers_are_the_papers():
