@@ -1,22 +1,37 @@
 """Chapter "Make two senses agree". Its figures, then its exercises.
 
-Which patches of the other sense does one patch take for its partner? Clouds with a slider.
+Which patches of the other sense does one patch take for its partner? Clouds with a slider. And whom
+do the adaptors hear, the consistency of the two senses or the compactness of each?
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
+from torch.optim import AdamW
 
 from lsfa_book.checking import Exercise
 from lsfa_book.figures.clouds import _arrange, _thin
 from lsfa_book.figures.style import DEFECT, LIKENESS
+from lsfa_lite.adaptation import batches
+from lsfa_lite.adaptation.batches import Batch, Features, pack
+from lsfa_lite.adaptation.model import Adaptation
+from lsfa_lite.adaptation.train import (
+    Terms,
+    compactness_terms,
+    consistency_terms,
+    iterate,
+    objective,
+    shared_prototypes,
+    start,
+)
+from lsfa_lite.config import AdaptationConfig
 from lsfa_lite.data.sample import Sample
 
 
@@ -128,6 +143,44 @@ def _centre(sample: Sample, inside: np.ndarray) -> np.ndarray:
 def _millimetres(sample: Sample, pixels: np.ndarray) -> np.ndarray:
     assert sample.xyz is not None  # _thin() has made sure
     return (sample.xyz.reshape(-1, 3)[pixels] * 1000).astype(np.float32)  # (P, 3)
+
+
+def pulls(
+    features: Features,
+    foreground: Tensor,
+    config: AdaptationConfig,
+    after: Iterable[int] = (1, 11),
+    seed: int = 0,
+) -> dict[int, float]:
+    """How much harder compactness pulls at the adaptors than consistency, after so many steps.
+
+    features {"rgb": (B, N, D), "3d": (B, N, D')}, foreground (B, N) bool -> {steps: ratio of the
+    lengths of the two gradients on the batch that comes next, with the weights of Eq. 9}.
+    """
+    adaptation, wanted = start(features, foreground, config, seed), set(after)
+    optimiser = AdamW(adaptation.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    features, foreground = pack(features, foreground)
+    found = {}
+    for step in range(max(wanted) + 1):
+        batch = batches.draw(features, foreground, step, config.batch_size, seed, "cpu")
+        if step in wanted:
+            found[step] = _ratio(adaptation, batch, seed + step)
+        iterate(adaptation, optimiser, batch, step, seed, rank=False)
+    return found
+
+
+def _ratio(adaptation: Adaptation, batch: Batch, seed: int) -> float:
+    adapted = {m: adaptation(m, x, batch.foreground) for m, x in batch.features.items()}
+    k = adaptation.config.prototypes
+    globals_ = shared_prototypes(adapted, batch.foreground, k, seed)
+    given = adaptation, adapted, globals_, batch
+
+    def length(terms: Terms) -> float:
+        loss, weights = objective(terms, adaptation.config), [*adaptation.adaptors.parameters()]
+        gradients = torch.autograd.grad(loss, weights, retain_graph=True)
+        return float(torch.cat([g.flatten() for g in gradients]).norm())
+
+    return length(compactness_terms(*given)) / length(consistency_terms(*given))
 
 
 # --- exercises ------------------------------------------------------------------------------

@@ -1,13 +1,16 @@
-"""Clouds with a slider over the patches that ask for their partner."""
+"""Clouds with a slider over the patches that ask for their partner; who pulls how hard."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
-from lsfa_book.chapters.make_two_senses_agree import partner_clouds
+from lsfa_book.chapters.make_two_senses_agree import partner_clouds, pulls
+from lsfa_lite.config import AdaptationConfig
 from lsfa_lite.data.sample import Sample
 
 
@@ -48,3 +51,28 @@ def test_a_patch_off_the_part_is_named(scan):
     sample, foreground = scan
     with pytest.raises(ValueError, match="lost"):
         partner_clouds(sample, {"": np.eye(8)}, foreground, {"lost": (0, 0)})
+
+
+def test_compactness_as_a_sum_pulls_as_much_harder_as_it_has_patches():
+    generator = torch.Generator().manual_seed(0)
+    features = {
+        "rgb": torch.randn(6, 9, 4, generator=generator),
+        "3d": torch.randn(6, 9, 5, generator=generator),
+    }
+    foreground = torch.ones(6, 9, dtype=torch.bool)
+    how = AdaptationConfig(batch_size=2, global_alignment=0.0, global_compactness=0.0, heads=1)
+    how = dataclasses.replace(how, lr=0.0)  # both readings see the same features
+    mean, total, sums = (
+        pulls(features, foreground, dataclasses.replace(how, **change), after=(1, 3))
+        for change in (
+            {},
+            {"reduction": "sum"},
+            {"reduction": "sum", "alignment_reduction": "sum"},
+        )
+    )
+    assert list(mean) == [1, 3]
+    for step, ratio in mean.items():
+        assert total[step] == pytest.approx(2 * 9 * ratio, rel=1e-4)
+        assert sums[step] == pytest.approx(ratio, rel=1e-4)
+    louder = pulls(features, foreground, dataclasses.replace(how, consistency=0.3), after=(1,))
+    assert louder[1] == pytest.approx(2 * mean[1], rel=1e-4)
