@@ -393,7 +393,7 @@ ON_MINI3D = tuple(name for name in TABLES if name != "eyecandies")
 
 
 def rows_of(table: str) -> tuple[Row, ...]:
-    """Of a table of the paper, of a study of chapter 13 or 19, or on real parts; else ValueError."""
+    """Of the paper, of a study of chapter 13 or 19, or on real parts; ValueError for another."""
     known = TABLES | STUDY | AUDIT | REAL
     if table not in known:
         raise ValueError(f"no table {table}; there are {', '.join(known)}")
