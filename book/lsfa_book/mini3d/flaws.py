@@ -38,10 +38,10 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ("bracket", "cut"): Groove((0.62, 0.63, 0.64), bends=0.0, depth=(0.4, 2.0), width=(1.0, 2.0)),
     ("bracket", "contamination"): Contamination((*_CRUMBS, (0.10, 0.07, 0.03))),
     ("carrot", "rot"): Stain(((0.085, 0.045, 0.018), (0.14, 0.075, 0.03)), opacity=(0.25, 0.95)),
-    ("carrot", "knob"): Swell(1, depth=(0.8, 4.0), radius=(6.0, 8.5)),
-    ("carrot", "hole"): Opening(Bore((1.8, 4.0)), (0.16, 0.060, 0.012), 0.2),
+    ("carrot", "knob"): Swell(1, depth=(0.6, 3.2), radius=(6.0, 8.5)),
+    ("carrot", "hole"): Opening(Bore((1.3, 3.4)), (0.16, 0.060, 0.012), 0.2),
     ("carrot", "cut"): Opening(
-        Slit((12, 34), (2.5, 8), 0.9), (0.64, 0.26, 0.05), 0.2, (0.05, 0.6), 4.0
+        Slit((10, 30), (2, 7), 0.9), (0.64, 0.26, 0.05), 0.2, (0.05, 0.6), 4.0
     ),
     ("foam", "stain"): Stain(((0.06, 0.045, 0.02), (0.30, 0.22, 0.06)), opacity=(0.08, 0.55)),
     ("foam", "dent"): Swell(-1, depth=(0.8, 4.0)),
@@ -58,7 +58,7 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ),
     ("potato", "dent"): Swell(-1, depth=(0.8, 3.6)),
     ("potato", "hole"): Opening(Bore((1.4, 3.2)), (0.075, 0.045, 0.02), 0.2),
-    ("potato", "cut"): Opening(Bore((5.0, 14.0), 0.75), (0.56, 0.47, 0.24), 0.1, (0.05, 0.8), 6.0),
+    ("potato", "cut"): Opening(Bore((3.0, 9.0), 0.75), (0.56, 0.47, 0.24), 0.1, (0.05, 0.8), 4.0),
     ("rope", "stain"): Stain(
         ((0.05, 0.04, 0.03), (0.10, 0.12, 0.16)), opacity=(0.35, 0.95), radius=(5.0, 9.5)
     ),
@@ -69,6 +69,8 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ("rope", "open"): Opening(Slit((16, 34), (3, 8)), (0.12, 0.075, 0.035), 0.2, (0.05, 0.6), 3.0),
     ("tire", "bloom"): Stain(((0.14, 0.14, 0.135), (0.11, 0.09, 0.06)), opacity=(0.06, 0.45)),
     ("tire", "bulge"): Swell(1, depth=(0.6, 3.2)),
-    ("tire", "cut"): Groove((0.030, 0.028, 0.026), bends=0.2, depth=(0.8, 3.6)),
-    ("tire", "torn"): Opening(Bore((3.5, 9.5), 0.9), (0.03, 0.029, 0.028), 0.1, (0.05, 0.6), 4.0),
+    ("tire", "cut"): Groove((0.030, 0.028, 0.026), bends=0.2, depth=(0.8, 3.6), opacity=(0.1, 0.4)),
+    ("tire", "torn"): Opening(
+        Bore((3.0, 8.5), 0.9), (0.03, 0.029, 0.028), 0.1, (0.05, 0.6), 4.0, opacity=(0.1, 0.4)
+    ),
 }

@@ -159,7 +159,7 @@ def tire(rng: np.random.Generator, contrast: float) -> Part:
     )
     dust = dust * rng.uniform(0.4, 1.6)
     albedo = mix(albedo, (0.115, 0.098, 0.078), np.clip(0.42 * contrast * dust, 0, 0.6))
-    mud = step(noise(rng, 7) + 0.5 * noise(rng, 1.8) - rng.uniform(0.8, 2.2), 0.7)
+    mud = step(noise(rng, 7) + 0.5 * noise(rng, 1.8) - rng.uniform(0.5, 2.0), 0.7)
     albedo = mix(albedo, (0.105, 0.075, 0.048), 0.75 * np.minimum(contrast, 1.2) * mud)
     gloss = 0.17 * (1 - 0.6 * np.clip(dust, 0, 1)) + 0.10 * np.clip(ribs + words, 0, 1)
     return Part(height, np.maximum(albedo, 0.004), gloss, base)
