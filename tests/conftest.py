@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lsfa_book.mini3d import Mini3DConfig, make_sample
-from lsfa_lite.config import LITE, Config
+from lsfa_lite.config import FIRST, Config
 from lsfa_lite.data.background import remove_background
 from lsfa_lite.data.sample import Sample
 
@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]  # of the repository
 # six scans of real sensors, for checks on a machine that has them
 SCANS = Path(os.environ.get("LSFA_REAL_SCANS", ROOT.parent / "shared/real_scans"))
 
-# LITE at half the resolution, with a short training
-QUICK = LITE.change(
+# LITE of the first edition at half the resolution, with a short training
+QUICK = FIRST.change(
     features__image_size=112,
     features__grid=14,
     adaptation__steps=4,

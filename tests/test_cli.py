@@ -19,7 +19,7 @@ import lsfa_lite
 from lsfa_book import mini3d
 from lsfa_lite.cli import main, parser
 from lsfa_lite.commands import config_of
-from lsfa_lite.config import LITE, PAPER, BackgroundConfig
+from lsfa_lite.config import FIRST, LITE, PAPER, BackgroundConfig
 from lsfa_lite.data.files import read_rgb
 
 QUICK = [
@@ -61,6 +61,14 @@ def test_set_takes_numbers_words_and_lists():
         seed=3, adaptation__adaptor="conv1x1", modalities=("rgb",), scoring__coreset=0.5
     )
     assert config_of(parser().parse_args(fit)) == LITE
+
+
+@pytest.mark.parametrize("command", [["demo"], ["reproduce", "table4", "--out", "o"]])
+def test_what_compares_with_and_without_adaptation_runs_a_preset_that_adapts(command):
+    """LITE does not: every row of the paper's tables would be the same run."""
+    config = config_of(parser().parse_args(command))
+    assert config == FIRST
+    assert config.adaptation.steps > 0
 
 
 class Asked:

@@ -24,6 +24,7 @@ from lsfa_lite.adaptation.trainable import FineTuneConfig
 from lsfa_lite.cli import main
 from lsfa_lite.commands import config_of
 from lsfa_lite.config import (
+    FIRST,
     PRESETS,
     AdaptationConfig,
     BackgroundConfig,
@@ -34,7 +35,8 @@ from lsfa_lite.config import (
 
 # SHA-256 of the presets' JSON: a model folder holds this text; a change is meant, or an accident
 TEXTS = {
-    LITE: "10f28594e0932d4362aff167fa613a78b84dd411104384ef4bcf960b7386bd22",
+    LITE: "c7201c85e7a5a1756dcba74e202232f2e7b1fc5b0002749c35aa8e9f7987b537",
+    FIRST: "10f28594e0932d4362aff167fa613a78b84dd411104384ef4bcf960b7386bd22",
     PAPER: "8db8d326b9e4c4fd2690f7bddce5f9c8269b3e7968be7b88895a331ee435d31c",
     PAPER_LITERAL: "34887f144e805f63fb0235543a8b61fb5ab0f9d5993bd9add3888fd70e1248f3",
     BackgroundConfig(): "7fb0077d7f7b81e1b96bbbcd3a8d0ea2e895c0c852349aa7b909e045974c1e88",
@@ -96,7 +98,7 @@ def test_unknown_modalities(modalities):
 
 
 def test_a_preset_is_found_by_its_name():
-    assert list(PRESETS) == ["lite", "paper", "paper_literal"]
+    assert list(PRESETS) == ["lite", "first", "paper", "paper_literal"]
     for name, preset in PRESETS.items():
         assert config_of(Namespace(preset=name, set=[])) == preset
         assert repr(preset.change(seed=3)) == f"Config({name}, seed=3)"
@@ -312,7 +314,7 @@ def test_the_configs_outside_of_config_are_checked_too(kind, field, value):
         ("features__points__layers", (1, 6), "layers = (1, 6): expected blocks 0..5 (depth)"),
         ("features__points__heads", 5, "heads = 5: expected a divisor of width = 96"),
         ("features__image__std", (1, 1), "std = (1, 1): expected (float > 0, float > 0, float > 0"),
-        ("features__image_size", 27, "FeatureConfig.grid = 28: expected at most image_size = 27"),
+        ("features__image_size", 27, "FeatureConfig.grid = 56: expected at most image_size = 27"),
         ("adaptation", 3, "Config.adaptation = 3: expected AdaptationConfig"),
         ("seed__x", 3, "no field 'x' in int; it has no fields"),
     ],
@@ -390,13 +392,14 @@ def test_a_config_is_a_key_also_in_another_process():
     ("config", "words"),
     [
         (LITE, "Config(lite)"),
-        (LITE.change(adaptation__steps=0), "Config(lite, adaptation.steps=0)"),
+        (LITE.change(adaptation__steps=9), "Config(lite, adaptation.steps=9)"),
+        (FIRST.change(adaptation__steps=0), "Config(first, adaptation.steps=0)"),
         (
             PAPER.change(name="mine", features__points__layers=(1, 2)),
             "Config(paper, name='mine', features.points.layers=(1, 2))",
         ),
-        (LITE.scoring, "ScoringConfig()"),
-        (LITE.change(features__image__smooth=3).features, "FeatureConfig(image.smooth=3)"),
+        (FIRST.scoring, "ScoringConfig()"),
+        (FIRST.change(features__image__smooth=3).features, "FeatureConfig(image.smooth=3)"),
     ],
 )
 def test_a_config_is_told_by_what_differs(config, words):

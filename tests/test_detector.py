@@ -11,7 +11,7 @@ import torch
 from conftest import without
 
 from lsfa_lite import PAPER, LSFADetector, model_folder
-from lsfa_lite.config import BackgroundConfig
+from lsfa_lite.config import LITE, BackgroundConfig
 from lsfa_lite.data.background import padded
 from lsfa_lite.features.extract import FeatureExtractor
 from lsfa_lite.features.patches import PatchStack
@@ -127,6 +127,23 @@ def test_a_sample_of_a_stack_is_the_sample_described_alone(fitted, rings):
         assert torch.equal(one.foreground, alone.foreground)
         assert torch.equal(one.pixels, alone.pixels)
         assert one.path == alone.path == sample.path != ""
+
+
+def test_the_preset_for_real_parts_finds_the_hole_and_shows_it_past_the_rim(rings, tmp_path):
+    """LITE as `fit` takes it: fine patches, Fisher's rule, all good parts, nothing trained."""
+    detector = LSFADetector(LITE).fit(rings["train"], rings["validation"])
+    assert not detector.adaptation.history
+    good, other, hole = detector.score(rings["test"])
+    assert hole.image_score > max(good.image_score, other.image_score)
+    assert good.promised == pytest.approx(1 / 8)  # four training parts, three of validation
+    assert min(good.image_score, other.image_score) > 0  # a sum of -log p
+    off = ~rings["test"][2].foreground
+    assert hole.anomaly_map[off].max() > 0
+    assert hole.anomaly_map.min() == 0
+    detector.save(tmp_path / "m")
+    again = LSFADetector.load(tmp_path / "m").score(rings["test"][2])
+    assert again.image_score == hole.image_score
+    np.testing.assert_array_equal(again.anomaly_map, hole.anomaly_map)
 
 
 def test_an_obvious_hole_stands_out(fitted, rings):

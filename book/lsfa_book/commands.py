@@ -35,7 +35,7 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     whole.add_argument("--categories", nargs="+", default=None)
     whole.add_argument("--json", type=Path, default=None, help="write the figures here as well")
     add_config(whole)
-    whole.set_defaults(run=demo)
+    whole.set_defaults(run=demo, preset="first")  # which adapts: the demo compares with and without
 
     again = sub.add_parser("reproduce", help="run the paper's tables and figures")
     again.add_argument(
@@ -57,7 +57,7 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     again.add_argument("--address", default=None, help="ray: of a running cluster; else here")
     again.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU per run")
     add_config(again)
-    again.set_defaults(run=reproduce)
+    again.set_defaults(run=reproduce, preset="first")  # that of the records in the book
 
     times = sub.add_parser("bench", help="time every stage, beside what others need for it")
     times.add_argument("--device", default="cpu")

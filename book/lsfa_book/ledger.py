@@ -19,7 +19,7 @@ from lsfa_book.literature.paper import Printed, printed
 from lsfa_book.studies.comparison import paired
 from lsfa_book.studies.records import Record, Values, load, measured, shipped, shipped_machines
 from lsfa_book.studies.tables import COMPARISON, TABLES, Row
-from lsfa_lite.config import LITE, PRESETS
+from lsfa_lite.config import FIRST, PRESETS
 
 METRICS = ("i_auroc", "aupro_30", "p_auroc")  # in the order of the paper's tables
 NOT_RUN = "not run here: needs the data set and a GPU"
@@ -86,7 +86,7 @@ class Sources:
 
     def find(self, row: Row, metric: str, category: str = "mean") -> tuple[Measured, ...]:
         found = []
-        values = measured([row], self.small, LITE, metric)[row.name]
+        values = measured([row], self.small, FIRST, metric)[row.name]
         if category == "mean" and values:
             found.append(summary(values, "mini3d", self.small))
         for data in sorted({r["data"] for r in self.own}):
@@ -189,7 +189,7 @@ def claims(own: Path | None = None) -> list[Sentence]:
 
 def _gain(after: Row, before: Row, sources: Sources) -> str:
     found = []
-    scales: list[tuple[str, list[Record], Any]] = [("mini3d", sources.small, LITE)]
+    scales: list[tuple[str, list[Record], Any]] = [("mini3d", sources.small, FIRST)]
     for data in sorted({r["data"] for r in sources.own}):
         records = [r for r in sources.own if r["data"] == data]
         scales += [(f"{Path(data).name}, {p.name}", records, p) for p in PRESETS.values()]

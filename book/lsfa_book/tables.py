@@ -80,6 +80,20 @@ def first_look_table(found: Iterable[Record], category: str = CATEGORY) -> str:
     return "\n".join([title, align(lines), _looks(settings, category)])
 
 
+def first_look_short(found: Iterable[Record], names: Sequence[str]) -> str:
+    """A few settings of `first_look_table`, for a page; "found" is the sensitivity."""
+    settings = by_setting(found, CATEGORY)
+    lines: list[tuple[str, ...]] = [("image AUROC", *SENSES, "AUPRO@30%", "@1%", "found")]
+    for name, *cells in _papers(CATEGORY):
+        lines.append((name, *cells[:3], cells[3].split()[-1], "", ""))
+    for name in names:
+        cells = _ranges(settings[name])
+        lines.append((name, *cells[:5], *cells[6:7]))
+    looks = sum(map(len, settings.values()))
+    tried = sum(map(bool, settings.values()))
+    return f"{align(lines)}\nlooked at {looks} times, with {tried} settings in all"
+
+
 def _ranges(runs: Sequence[Record]) -> list[str]:
     if not runs:
         return ["not run here", *[""] * 7]

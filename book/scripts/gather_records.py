@@ -4,7 +4,7 @@
     python book/scripts/gather_records.py effect OUT/records
     python book/scripts/gather_records.py first-real-category OUT/records [MORE/records ...]
 
-Records of mini3d under the preset LITE, of the study's own tables, belong there; nothing else is
+Records of mini3d under the preset FIRST, of the study's own tables, belong there; nothing else is
 taken. "effect" is chapter 13's study and has its nuisance as a dial, the others the usual one.
 "first-real-category" takes every record of cable gland, of whatever setting: each was a look at it.
 """
@@ -19,7 +19,7 @@ from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies import looks
 from lsfa_book.studies.records import USUAL, Record, gather, load, row_key
 from lsfa_book.studies.tables import AUDIT, FIRST_REAL, STUDY, TABLES
-from lsfa_lite.config import LITE
+from lsfa_lite.config import FIRST
 from lsfa_lite.data.files import written_beside
 
 RECORDS = Path(__file__).parents[1] / "lsfa_book/records"
@@ -33,7 +33,7 @@ def belongs(record: Record, study: str) -> bool:
     nuisance = record.get("nuisance", USUAL)
     made = dataclasses.replace(Mini3DConfig(), nuisance=nuisance)
     return (
-        record["row"] in {row_key(row, LITE) for rows in tables.values() for row in rows}
+        record["row"] in {row_key(row, FIRST) for rows in tables.values() for row in rows}
         and record["data"] == f"mini3d {made}"
         and (study == "effect" or nuisance == USUAL)
     )

@@ -18,7 +18,7 @@ import torch
 from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies.engines import in_processes, in_this_process, on_ray
 from lsfa_book.studies.reproduce import Parts, machine, reproduce
-from lsfa_lite import LITE
+from lsfa_lite import FIRST
 
 OUT = Path(__file__).parents[1] / "lsfa_book/records/bench-workers.json"
 CATEGORIES = ["ring", "biscuit"]
@@ -32,7 +32,7 @@ ENGINES = {
 
 def main() -> None:
     torch.set_num_threads(1)
-    preset = LITE.change(features__cache=False, adaptation__steps=20)
+    preset = FIRST.change(features__cache=False, adaptation__steps=20)
     report = {
         **{"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "rows": []},
         **{"machine": machine(torch.device("cpu")), "cores": os.cpu_count()},

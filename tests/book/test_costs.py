@@ -19,7 +19,7 @@ from lsfa_book.devices import DEVICES, Device, Host, measure_cpu, measure_host
 from lsfa_lite.adaptation.adaptors import make_adaptor
 from lsfa_lite.adaptation.batches import held
 from lsfa_lite.adaptation.train import train
-from lsfa_lite.config import LITE, PAPER, AdaptationConfig
+from lsfa_lite.config import FIRST, PAPER, AdaptationConfig
 from lsfa_lite.evaluation import evaluate
 from lsfa_lite.features import extract
 from lsfa_lite.features.image import ImageBackbone
@@ -68,12 +68,12 @@ def test_the_papers_image_network_has_the_cards_macs_but_for_attention():
 
 
 def test_a_convolutional_network_is_counted_by_pytorch_itself():
-    image = LITE.features.image
+    image = FIRST.features.image
     network = ImageBackbone(replace(image, weights="random"), 224, 28)
     with torch.no_grad():
         real = counted(lambda: network(torch.rand(1, 3, 224, 224)))
     assert counts.image_facts(image.backbone, image.stages, 224)[0] == pytest.approx(real, rel=0.01)
-    assert counts.width_of(LITE.features, "rgb") == network.width
+    assert counts.width_of(FIRST.features, "rgb") == network.width
 
 
 @pytest.mark.parametrize("changes", [{}, {"depth": 3, "layers": (0, 2), "width": 96}])
@@ -272,11 +272,11 @@ def test_time_is_the_slower_of_computing_and_reading():
 def test_faster_devices_are_faster_and_what_is_not_known_is_said():
     times = [costs.seconds(plan(PAPER, BAGEL, device)) for device in DEVICES.values()]
     assert times == sorted(times, reverse=True)
-    stages = by_name(plan(LITE, BAGEL, T4))
+    stages = by_name(plan(FIRST, BAGEL, T4))
     for name in ("background", "FPFH", "metrics"):  # the host's
         assert stages[name].kind == "not known"
         assert math.isnan(stages[name].seconds)
-    assert not any(math.isnan(s.seconds) for s in plan(LITE, BAGEL, T4, HOST))
+    assert not any(math.isnan(s.seconds) for s in plan(FIRST, BAGEL, T4, HOST))
     assert all(d.source.startswith("NVIDIA") for d in DEVICES.values())
 
 
@@ -287,7 +287,7 @@ def test_this_machine_is_measured():
     assert 1e8 < cpu.bandwidth < 1e12
     assert 1e-9 < host.clean < 1e-3
     assert 1e-9 < host.metrics < 1e-3
-    stages = by_name(plan(LITE, Images(4, 2, 4), cpu, host))
+    stages = by_name(plan(FIRST, Images(4, 2, 4), cpu, host))
     assert stages["background"].kind == "measured rate"
 
 
@@ -323,7 +323,7 @@ def test_one_scan_is_its_share_of_the_category():
     assert one["point network"] * BAGEL.all == pytest.approx(whole["point network"].seconds)
     assert one["scoring"] * (22 + 110) == pytest.approx(whole["scoring"].seconds)
     assert "coreset" not in one
-    assert "point network" not in costs.of_a_scan(LITE, BAGEL, T4)  # FPFH is the host's
+    assert "point network" not in costs.of_a_scan(FIRST, BAGEL, T4)  # FPFH is the host's
 
 
 def test_text():

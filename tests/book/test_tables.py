@@ -8,7 +8,7 @@ from typing import Any
 from lsfa_book.studies import records
 from lsfa_book.studies.tables import Row
 from lsfa_book.tables import category_table, demo_table, reproduction_table
-from lsfa_lite.config import LITE
+from lsfa_lite.config import FIRST
 
 METRICS = ("i_auroc", "p_auroc", "aupro_30", "aupro_1")
 HEAD = ["I-AUROC", "P-AUROC", "AUPRO@30%", "AUPRO@1%"]
@@ -82,7 +82,7 @@ def test_a_change_needs_two_runs_in_common():
 
 def test_tables_1_and_2_have_a_column_per_category_and_a_view_per_modality():
     rows = (Row("RGB: LSFA", view="rgb", paper=(0.99, 0.99, 0.99)), Row("LSFA"))
-    key = records.row_key(rows[0], LITE)
+    key = records.row_key(rows[0], FIRST)
     found = [
         {
             "row": key,

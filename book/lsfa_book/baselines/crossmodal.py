@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lsfa_lite.adaptation.whitening import InputTransform
-from lsfa_lite.config import LITE, Config, Modality
+from lsfa_lite.config import FIRST, Config, Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import Table, evaluate
@@ -128,7 +128,7 @@ class CrossmodalDetector:
     """
 
     def __init__(
-        self, what: str = "product", config: Config = LITE, device: str | torch.device = "cpu"
+        self, what: str = "product", config: Config = FIRST, device: str | torch.device = "cpu"
     ):
         if what not in WHAT:
             raise ValueError(f"no way {what!r} to combine surprises; there are {', '.join(WHAT)}")
@@ -203,8 +203,8 @@ def run(
 
 
 def shipped(what: str) -> dict[tuple[str, int], float]:
-    """(category, seed) -> image AUROC that `run` finds with LITE on mini3d as it is by default, for
-    that seed of parts and networks; `what` is "product" or "strangers".
+    """(category, seed) -> image AUROC that `run` finds with FIRST on mini3d as it is by default,
+    for that seed of parts and networks; `what` is "product" or "strangers".
     """
     path = files("lsfa_book.records").joinpath("crossmodal.json")
     rows = json.loads(path.read_text())

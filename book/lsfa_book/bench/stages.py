@@ -1,4 +1,4 @@
-"""Every stage in the order in which data flows, then the whole way; sizes of LITE and PAPER."""
+"""Every stage in the order in which data flows, then the whole way: sizes of FIRST and PAPER."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lsfa_book.bench import inputs, memory, peers
 from lsfa_book.bench.stage import Reference, Stage
 from lsfa_lite.adaptation.losses import local_compactness
 from lsfa_lite.adaptation.train import iterate
-from lsfa_lite.config import LITE, PAPER, BackgroundConfig, Config, Modality
+from lsfa_lite.config import FIRST, PAPER, BackgroundConfig, Config, Modality
 from lsfa_lite.data.background import clean_folder, remove_background
 from lsfa_lite.data.mvtec3d import MVTec3D
 from lsfa_lite.data.sample import Sample
@@ -32,8 +32,8 @@ from lsfa_lite.features.sampling import farthest_point_sampling, nearest_groups
 from lsfa_lite.scoring.coreset import greedy_coreset
 from lsfa_lite.scoring.metrics import aupro
 
-POINTS = LITE.change(features__points__backbone="point_mae")
-FINE = LITE.change(name="lite at grid 56", features__grid=56)
+POINTS = FIRST.change(features__points__backbone="point_mae")
+FINE = FIRST.change(name="lite at grid 56", features__grid=56)
 WIDTHS: dict[str, dict[Modality, int]] = {
     "lite": {"rgb": 152, "3d": 33},
     "lite at grid 56": {"rgb": 152, "3d": 33},
@@ -66,7 +66,7 @@ def data_stages(quick: bool) -> Iterator[Stage]:
 
 
 def feature_stages() -> Iterator[Stage]:
-    yield image_stage(LITE)
+    yield image_stage(FIRST)
     yield image_stage(PAPER)
     yield Stage(
         "farthest points",
@@ -106,7 +106,7 @@ def grouping(device: torch.device) -> tuple[Tensor, Tensor, int]:
 
 
 def histogram_input(device: torch.device) -> tuple[Tensor, float, int]:
-    config = LITE.features.points
+    config = FIRST.features.points
     return inputs.cloud(8192, device), config.fpfh_radius, config.fpfh_neighbours
 
 
@@ -154,7 +154,7 @@ def adaptation_stages(quick: bool, small: bool) -> Iterator[Stage]:
         compactness,
         peers.COMPACTNESS,
     )
-    yield training_stage(LITE)
+    yield training_stage(FIRST)
     fewer = PAPER.change(adaptation__batch_size=2, adaptation__local_bank=5000)
     yield training_stage(fewer if small else PAPER)
 
@@ -229,7 +229,7 @@ def fused_sort(scored: list[Scored], samples: object) -> np.ndarray:
 def detector_stages(quick: bool, device: torch.device) -> Iterator[Stage]:
     gpu = device.type == "cuda"
     rows = 10_000 if quick and not gpu else 40_000
-    yield scan_stage("lite", LITE, 5000)
+    yield scan_stage("lite", FIRST, 5000)
     yield scan_stage("lite, Point-MAE", POINTS, 5000)
     yield scan_stage("paper", PAPER, rows)
     if not quick:
@@ -237,7 +237,7 @@ def detector_stages(quick: bool, device: torch.device) -> Iterator[Stage]:
         yield fit_stage(FINE, 40)
         yield category_stage(FINE)
         yield memory_stage(250)
-    yield fit_stage(LITE.change(adaptation__steps=10) if quick else LITE, 10 if quick else 40)
+    yield fit_stage(FIRST.change(adaptation__steps=10) if quick else FIRST, 10 if quick else 40)
     steps = {(True, True): 20, (True, False): PAPER.adaptation.steps}.get((gpu, quick), 1)
     fewer = PAPER.change(adaptation__steps=steps)
     if quick and not gpu:

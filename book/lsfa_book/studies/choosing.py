@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from lsfa_book.studies.first_look import FIRST
 from lsfa_book.studies.planted import dent, stain
 from lsfa_book.studies.tables import NONE
-from lsfa_lite.config import LITE, Config, Modality, ScoringConfig
+from lsfa_lite.config import FIRST, Config, Modality, ScoringConfig
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector
 from lsfa_lite.features.extract import Extractor, PatchStack
@@ -38,9 +37,8 @@ FUSIONS: dict[str, ScoringConfig] = {
     "smallest p": ScoringConfig(normalise="tail", fusion="max"),
     "one-class SVM": ScoringConfig(fusion="ocsvm"),
 }
-FIRST_LITE = LITE.change(**FIRST)  # whatever LITE has become since
 SETTINGS: dict[str, Config] = {
-    f"{grid}, {name}": FIRST_LITE.change(features__grid=grid, **changes)
+    f"{grid}, {name}": FIRST.change(features__grid=grid, **changes)
     for grid in (28, 56)
     for name, changes in {
         "none": NONE,

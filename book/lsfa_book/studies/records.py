@@ -17,7 +17,7 @@ from typing import Any
 
 from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies.tables import Row, rows_of
-from lsfa_lite.config import LITE, Config, to_json
+from lsfa_lite.config import FIRST, Config, to_json
 from lsfa_lite.data.files import written_beside
 
 Record = dict[str, Any]
@@ -79,7 +79,7 @@ def load(folder: Path) -> dict[str, Record]:
 def measured(
     rows: Iterable[Row],
     records: Iterable[Record],
-    preset: Config = LITE,
+    preset: Config = FIRST,
     metric: str = "i_auroc",
     view: str | None = None,
 ) -> dict[str, Values]:
@@ -135,7 +135,7 @@ def _shipped(study: str) -> dict[str, Any]:
 
 
 def shipped(study: str = "reproduction") -> list[Record]:
-    """The records that come with the package: LITE on mini3d, four categories.
+    """The records that come with the package: FIRST on mini3d, four categories.
 
     study   "reproduction": every table, seeds 0 to 2; "confirmation": Table 7 with 5 and 10 shots
             on seeds 3 to 5, made after the others had raised a question; "effect": chapter 13's
@@ -152,4 +152,4 @@ def shipped_table(
     name: str, metric: str = "i_auroc", study: str = "reproduction"
 ) -> dict[str, Values]:
     """A table on mini3d: row -> {(category, seed): value}; a row that was not run has none."""
-    return measured(rows_of(name), shipped(study), LITE, metric)
+    return measured(rows_of(name), shipped(study), FIRST, metric)

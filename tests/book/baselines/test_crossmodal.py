@@ -11,7 +11,7 @@ from lsfa_book.baselines import crossmodal
 from lsfa_book.baselines.crossmodal import CrossmodalDetector, Training, combined, learn, surprise
 from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.workshop import workshop
-from lsfa_lite.config import LITE
+from lsfa_lite.config import FIRST
 
 SHORT = Training(hidden=32, steps=200, rows=256, lr=3e-3)
 
@@ -143,7 +143,7 @@ def test_the_record_has_both_for_every_category_and_seed():
 def test_the_record_is_what_run_finds():
     """One of its entries, on parts made anew."""
     parts = workshop("ring", Mini3DConfig())
-    table = crossmodal.run("product", LITE, parts.train, parts.validation, parts.test)
+    table = crossmodal.run("product", FIRST, parts.train, parts.validation, parts.test)
     assert np.isclose(table["all"]["i_auroc"], crossmodal.shipped("product")["ring", 0], atol=0.01)
 
 

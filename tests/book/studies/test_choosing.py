@@ -11,7 +11,7 @@ from lsfa_book.mini3d import Mini3DConfig, make_sample
 from lsfa_book.studies import choosing
 from lsfa_book.studies.choosing import IMAGE_SCORES, LEARNED, TOP, Seen, image_score, judge
 from lsfa_book.studies.planted import dent, spacing, stain
-from lsfa_lite.config import LITE
+from lsfa_lite.config import FIRST
 from lsfa_lite.data.background import remove_background
 from lsfa_lite.features.patches import PatchStack
 from lsfa_lite.scoring.patchcore import PatchScores
@@ -107,7 +107,7 @@ def test_largest_distances_of_a_part():
 
 def test_training_parts_are_scored_without_their_own_rows():
     rng = torch.Generator().manual_seed(0)
-    settings = LITE.change(adaptation__steps=0, scoring__coreset=1.0)
+    settings = FIRST.change(adaptation__steps=0, scoring__coreset=1.0)
     stacks = {
         name: PatchStack(
             {"rgb": torch.randn(count, 25, 8, generator=rng)}, torch.ones(count, 25) > 0

@@ -10,12 +10,12 @@ from lsfa_book.mini3d import CATEGORIES
 from lsfa_book.studies import effect
 from lsfa_book.studies.records import USUAL, row_key
 from lsfa_book.studies.tables import STUDY, TABLES
-from lsfa_lite.config import LITE
+from lsfa_lite.config import FIRST
 
 
 def record(row: str, category: str, seed: int, value: float, **more: float) -> dict:
     metrics = {"all": {"i_auroc": value}, "modalities": {"rgb": {"i_auroc": value / 2}}}
-    key = row_key(effect.row_of(row), LITE)
+    key = row_key(effect.row_of(row), FIRST)
     return {"category": category, "seed": seed, "row": key, "metrics": metrics} | more
 
 
@@ -39,7 +39,7 @@ def test_values_are_those_of_one_row_one_view_and_one_nuisance():
 
 
 def test_every_shipped_record_belongs_to_a_row_of_the_study():
-    known = {row_key(row, LITE) for table in STUDY.values() for row in table}
+    known = {row_key(row, FIRST) for table in STUDY.values() for row in table}
     assert {r["row"] for r in effect.shipped()} == known
     assert not set(STUDY) & set(TABLES)
 

@@ -10,11 +10,11 @@ import pytest
 from lsfa_book.mini3d import Mini3DConfig
 from lsfa_book.studies.fig5 import THREE, compare, turning, verdicts
 from lsfa_book.studies.reproduce import Parts
-from lsfa_lite.config import LITE
+from lsfa_lite.config import FIRST
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 
-FAST = LITE.change(adaptation__steps=2, adaptation__batch_size=2)
+FAST = FIRST.change(adaptation__steps=2, adaptation__batch_size=2)
 SMALL = Mini3DConfig(train=4, validation=2, test_good=2, test_per_defect=2)
 
 
@@ -40,7 +40,7 @@ class Ruler:
     """A detector whose maps and thresholds are known; its scores tell which scan it was given."""
 
     def __init__(self, config, device):
-        self.threshold = {0: 4.0, LITE.adaptation.steps: 8.0}[config.adaptation.steps]
+        self.threshold = {0: 4.0, FIRST.adaptation.steps: 8.0}[config.adaptation.steps]
 
     def fit(self, train, validation):
         return self
@@ -57,7 +57,7 @@ def test_a_map_is_the_middle_parts_in_units_of_its_own_threshold(monkeypatch):
     test = [scan("1", "good"), *(scan(path, "hole") for path in "234"), scan("16", "dent")]
     parts = SimpleNamespace(train=[], validation=[], test=test)
     monkeypatch.setattr("lsfa_book.studies.fig5.LSFADetector", Ruler)
-    found = dict(compare(LITE, parts))
+    found = dict(compare(FIRST, parts))
     assert {defect: example.sample.path for defect, example in found.items()} == {
         "hole": "3",
         "dent": "16",

@@ -16,7 +16,7 @@ from lsfa_book import mini3d
 from lsfa_book.studies import records
 from lsfa_book.studies.first_look import FIRST, REVIEWED, SOURCE
 from lsfa_book.studies.tables import FIRST_REAL, REAL, Row, rows_of
-from lsfa_book.tables import first_look_table
+from lsfa_book.tables import first_look_short, first_look_table
 from lsfa_lite.cli import main
 from lsfa_lite.config import LITE, PAPER, to_json
 
@@ -103,6 +103,16 @@ def test_figures_stand_beside_the_reviews_and_the_papers(found: list[dict[str, A
     assert table["the paper, no adaptation"][:3] == [".831", ".918", ".651"]
     assert table["the paper, LSFA"][:3] == [".939", ".920", ".669"]
     assert table["the paper, LSFA"][3].endswith("AUPRO@30% .974")
+
+
+def test_a_page_shows_a_few_settings_and_all_looks(found: list[dict[str, Any]]):
+    text = first_look_short(found, [BARE, FINE])
+    table = lines(text)
+    assert table[BARE] == [".787-.823", ".880-.910", ".579", ".860", ".310", ".100-.500"]
+    assert table[FINE] == ["not run here"]
+    assert table["the paper, LSFA"] == [".939", ".920", ".669", ".974"]
+    assert text.endswith("looked at 3 times, with 2 settings in all")
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_every_look_is_counted_once_whatever_table_it_was_for(found: list[dict[str, Any]]):

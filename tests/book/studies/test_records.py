@@ -23,7 +23,7 @@ from lsfa_book.studies.records import (
 )
 from lsfa_book.studies.reproduce import Parts, perform, run_of
 from lsfa_book.studies.tables import AUDIT, ON_MINI3D, TABLES, Row
-from lsfa_lite.config import LITE
+from lsfa_lite.config import FIRST
 
 # what another processor or another version of torch may change: a bound, not a wish
 TOLERANCE = {"i_auroc": 0.03, "p_auroc": 0.01, "aupro_30": 0.02, "aupro_1": 0.03}
@@ -32,7 +32,7 @@ TOLERANCE = {"i_auroc": 0.03, "p_auroc": 0.01, "aupro_30": 0.02, "aupro_1": 0.03
 def test_every_record_belongs_to_a_row_of_today():
     """A changed default or preset makes all its records strangers: run them again."""
     rows = [row for table in (TABLES | AUDIT).values() for row in table]
-    known = {row_key(row, LITE) for row in rows}
+    known = {row_key(row, FIRST) for row in rows}
     strangers = Counter(r["row"] for r in shipped() if r["row"] not in known)
     assert not strangers, "lsfa-lite reproduce all --out DIR, then book/scripts/gather_records.py"
 
@@ -70,10 +70,10 @@ def test_records_say_where_and_with_what_they_were_made():
 
 def test_a_weight_of_one_written_in_two_ways_is_one_row():
     whole, preset = Row("a", {"adaptation__local_alignment": 1}), Row("b")
-    assert LITE.adaptation.local_alignment == 1.0
-    assert row_key(whole, LITE) == row_key(preset, LITE)
+    assert FIRST.adaptation.local_alignment == 1.0
+    assert row_key(whole, FIRST) == row_key(preset, FIRST)
     other = Row("c", {"adaptation__local_alignment": 2})
-    assert row_key(other, LITE) != row_key(preset, LITE)
+    assert row_key(other, FIRST) != row_key(preset, FIRST)
 
 
 @pytest.mark.parametrize("text", ["3", "[1]", '{"metrics": null}', '{"hello": 1}'])
@@ -85,7 +85,7 @@ def test_json_that_is_no_record_is_passed_over(tmp_path: Path, text: str):
 
 
 def record(row: Row, category: str, **more: Any) -> dict[str, Any]:
-    return {"category": category, "seed": 0, "row": row_key(row, LITE), "data": "made"} | more
+    return {"category": category, "seed": 0, "row": row_key(row, FIRST), "data": "made"} | more
 
 
 def numbers(fused: float, rgb: float) -> dict[str, Any]:
@@ -93,16 +93,16 @@ def numbers(fused: float, rgb: float) -> dict[str, Any]:
 
 
 def test_a_key_is_all_that_is_run_but_the_seed():
-    config = LITE.change(adaptation__steps=3)
+    config = FIRST.change(adaptation__steps=3)
     keys = [
-        key_of(LITE, None, "lsfa"),
+        key_of(FIRST, None, "lsfa"),
         key_of(config, None, "lsfa"),
-        key_of(LITE, 5, "lsfa"),
-        key_of(LITE, None, "joined"),
+        key_of(FIRST, 5, "lsfa"),
+        key_of(FIRST, None, "joined"),
     ]
     assert len(set(keys)) == 4
-    assert key_of(LITE.change(seed=3), None, "lsfa") == keys[0]
-    assert row_key(Row("x", {"adaptation__steps": 3}, shots=5, method="m"), LITE) == key_of(
+    assert key_of(FIRST.change(seed=3), None, "lsfa") == keys[0]
+    assert row_key(Row("x", {"adaptation__steps": 3}, shots=5, method="m"), FIRST) == key_of(
         config, 5, "m"
     )
 
@@ -140,7 +140,7 @@ def test_what_is_written_is_loaded_and_gathered_without_the_failed(tmp_path: Pat
     assert shown["records"][0] == {
         "category": "ring",
         "seed": 0,
-        "row": row_key(row, LITE),
+        "row": row_key(row, FIRST),
         "seconds": 1.5,
         "peak_mb": 70,
         "metrics": numbers(0.1235, 0.5),
@@ -158,7 +158,7 @@ def test_a_run_of_today_says_what_its_record_says(
     folder: Path = tmp_path_factory.getbasetemp() / "records-again"
     parts = Parts(folder, Mini3DConfig())
     (row,) = [row for row in TABLES["table4"] if row.name == name]
-    run = run_of(row, "ring", 0, LITE, parts)
+    run = run_of(row, "ring", 0, FIRST, parts)
     (shown,) = [
         r for r in shipped() if (r["category"], r["seed"], r["row"]) == ("ring", 0, run.row)
     ]

@@ -21,9 +21,9 @@ from lsfa_book.studies.reproduce import Parts, few, plan, reproduce, run_of
 from lsfa_book.studies.tables import AUDIT, TABLES, Row, rows_of
 from lsfa_lite.checked import differences
 from lsfa_lite.cli import main
-from lsfa_lite.config import LITE, PAPER, PAPER_LITERAL, PRESETS
+from lsfa_lite.config import FIRST, PAPER, PAPER_LITERAL, PRESETS
 
-FAST = LITE.change(adaptation__steps=2, adaptation__batch_size=2)
+FAST = FIRST.change(adaptation__steps=2, adaptation__batch_size=2)
 SMALL = Mini3DConfig(train=4, validation=2, test_good=2, test_per_defect=1)
 
 
@@ -110,7 +110,7 @@ def test_every_row_is_a_valid_configuration_with_a_name_of_its_own():
     parts = Parts(Path("x"), SMALL)
     for name, rows in (TABLES | AUDIT).items():
         assert len({row.name for row in rows}) == len(rows)
-        runs = [(run_of(row, "ring", 0, LITE, parts).name, row.view) for row in rows]
+        runs = [(run_of(row, "ring", 0, FIRST, parts).name, row.view) for row in rows]
         assert len(set(runs)) >= len(rows) - 1  # a row may be the preset itself
         assert all(row.against in {r.name for r in rows} for row in rows), name
 
@@ -125,7 +125,7 @@ def test_all_losses_are_the_preset_and_each_keeps_its_weight(preset):
 
 def test_the_last_step_from_the_letter_is_the_codes_preset():
     """But for networks, sizes and steps, which stay LITE's."""
-    rows = {row.name: LITE.change(**row.changes) for row in rows_of("code-or-letter")}
+    rows = {row.name: FIRST.change(**row.changes) for row in rows_of("code-or-letter")}
     kept = {"steps", "local_bank", "global_bank", "min_fill"}
     for name, preset in (("the letter", PAPER_LITERAL), ("the code", PAPER)):
         frozen = rows[f"frozen: {name}"]
