@@ -71,6 +71,6 @@ FLAWS: dict[tuple[str, str], Callable[[Part, np.random.Generator, float], Change
     ("tire", "bulge"): Swell(1, depth=(0.6, 3.2)),
     ("tire", "cut"): Groove((0.030, 0.028, 0.026), bends=0.2, depth=(0.8, 3.6), opacity=(0.1, 0.4)),
     ("tire", "torn"): Opening(
-        Bore((3.0, 8.5), 0.9), (0.03, 0.029, 0.028), 0.1, (0.05, 0.6), 4.0, opacity=(0.1, 0.4)
+        Bore((3.0, 8.5), 0.97), (0.03, 0.029, 0.028), 0.1, (0.05, 0.6), 4.0, opacity=(0.1, 0.4)
     ),
 }
