@@ -29,7 +29,8 @@ print(*{"timm", "torchvision", "sklearn", "scipy", "pandas"} & set(sys.modules))
 """
 PATH = """
 import numpy as np
-from lsfa_lite import LITE, LSFADetector, Sample
+from lsfa_lite import LSFADetector, Sample
+from lsfa_lite.config import FIRST
 from lsfa_lite.data import remove_background
 
 def scan(seed, dent=0.0):  # a dome on a table, 0.5 m away, 1 mm from pixel to pixel
@@ -40,7 +41,7 @@ def scan(seed, dent=0.0):  # a dome on a table, 0.5 m away, 1 mm from pixel to p
     rgb = np.random.default_rng(seed).integers(90, 110, (96, 96, 3), dtype=np.uint8)
     return remove_background(Sample(rgb, np.stack([x, y, z], -1).astype(np.float32)))
 
-config = LITE.change(
+config = FIRST.change(
     features__image_size=96, features__grid=12, features__cache=False, adaptation__steps=2,
     features__image__weights="random", features__points__backbone="BACKBONE",
     features__points__groups=64, features__points__group_size=16,

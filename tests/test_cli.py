@@ -112,7 +112,7 @@ def test_evaluate_prints_a_table_and_json(cleaned, model, tmp_path, capsys, capl
     text = capsys.readouterr().out
     assert "AUPRO@1%" in text
     assert "defect hole" in text
-    assert "promised 25.0%, seen " in text  # three validation parts
+    assert "promised 12.5%, seen " in text  # four parts to train, three of validation
     assert not caplog.records
     shutil.copytree(cleaned, tmp_path / "earlier")  # as if cleaned when pad was the default
     settings = tmp_path / "earlier/clean.json"
@@ -120,7 +120,7 @@ def test_evaluate_prints_a_table_and_json(cleaned, model, tmp_path, capsys, capl
     assert main(["evaluate", str(model), str(tmp_path / "earlier"), "ring", "--json"]) == 0
     assert [r.getMessage().partition(": ")[0] for r in caplog.records] == [str(settings)]
     table = json.loads(capsys.readouterr().out)
-    assert (table["samples"], table["promised"]) == (6, 0.25)
+    assert (table["samples"], table["promised"]) == (6, 0.125)
     assert set(table["defects"]) == set(mini3d.DEFECTS["ring"])
     assert all(0 <= value <= 1 for value in table["all"].values())
 

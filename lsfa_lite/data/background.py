@@ -72,17 +72,20 @@ def border_plane(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray | None
     """(H, W, 3) metres -> the table's plane (4,), or None if the border shows no table.
 
     The plane must hold at least config.border_share of the border strips' pixels; the ends of a
-    part that reaches the border hold less, and a cleaned scan is left alone. A border of which
-    the sensor saw less than half is judged as if padded to a square: there the ends hold least.
+    part that reaches the border hold less, and a cleaned scan is left alone. Where two opposite
+    sides were seen and the other two not, these may be the ends of a cleaned part that runs
+    through the frame: judged as if it were padded to a square, they hold least.
     """
     b, (height, width) = config.border, xyz.shape[:2]
-    side, valid = max(height, width), valid_pixels(xyz)
-    border, square = np.ones((height, width), dtype=bool), np.ones((side, side), dtype=bool)
+    long, valid = max(height, width), valid_pixels(xyz)
+    border, square = np.ones((height, width), dtype=bool), np.ones((long, long), dtype=bool)
     border[b:-b, b:-b] = square[b:-b, b:-b] = False
     judges, needed = border & valid, max(3, config.border_share * border.sum())
     points, scan = (xyz[where].astype(np.float64) for where in (judges, valid))  # (P, 3)
-    if len(points) < border.sum() / 2:
-        top, left = (side - height) // 2, (side - width) // 2
+    sides = valid[:b], valid[-b:], valid[:, :b], valid[:, -b:]
+    seen = [side.mean() >= config.border_share for side in sides]
+    if seen in ([True, True, False, False], [False, False, True, True]):
+        top, left = (long - height) // 2, (long - width) // 2
         judges = judges & square[top : top + height, left : left + width]
         needed = max(3, config.border_share * square.sum())
     if judges.sum() < needed:

@@ -24,6 +24,7 @@ COARSE = LITE.change(
     adaptation__steps=3,
     adaptation__batch_size=4,
     adaptation__local_bank=2000,
+    scoring__rim="cut",
 )
 
 

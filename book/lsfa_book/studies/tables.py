@@ -36,6 +36,7 @@ class Row:
 NONE: dict[str, Any] = {"adaptation__steps": 0}
 WHITENING = NONE | {"adaptation__input": "whiten"}
 POINT_MAE: dict[str, Any] = {"features__points__backbone": "point_mae"}
+OCSVM: dict[str, Any] = {"scoring__normalise": "zscore", "scoring__fusion": "ocsvm"}
 FPFH: dict[str, Any] = {"features__points__backbone": "fpfh"}
 
 
@@ -150,7 +151,7 @@ COMPARISON = (
     Row("PatchCore + FPFH", NONE | FPFH, compared("rgb+3d", "PatchCore + FPFH"), method="joined"),
     Row(
         "double bank (PatchCore* + FPFH*)",
-        NONE | POINT_MAE | {"scoring__fusion": "ocsvm"},
+        NONE | POINT_MAE | OCSVM,
         compared("rgb+3d", "PatchCore*+FPFH*"),
     ),
     Row("CFM", {}, None, method="peer:cfm"),
@@ -254,7 +255,8 @@ TABLES: dict[str, tuple[Row, ...]] = {
         *(Row(f"k {k}", {"adaptation__prototypes": k}) for k in (2, 4)),
         *(Row(f"temperature {t}", {"adaptation__temperature": t}) for t in (0.05, 0.5)),
         *(Row(f"softmax {d}", {"adaptation__denominator": d}) for d in ("joint", "symmetric")),
-        *(Row(f"fusion {f}", {"scoring__fusion": f}) for f in ("max", "ocsvm")),
+        Row("fusion max", {"scoring__fusion": "max"}),
+        Row("fusion ocsvm", OCSVM),
         Row("quantile scores", {"scoring__normalise": "quantile"}),
         Row("all rows in the bank", {"scoring__coreset": 1.0}),
     ),
@@ -341,7 +343,7 @@ LETTER: dict[str, Any] = PRINTED | {
 CODE: dict[str, dict[str, Any]] = {
     "three centres": {"features__points__neighbours": 3, "features__points__power": 2.0},
     "batch statistics": {"features__points__batch_norm": "batch"},
-    "one-class SVM": {"scoring__normalise": "zscore", "scoring__fusion": "ocsvm"},
+    "one-class SVM": OCSVM,
 }
 CODE_TRAINS = CODE | {
     "pre-norm layer": {"adaptation__norm": "pre"},
