@@ -30,7 +30,7 @@ from lsfa_lite.checked import (
 )
 
 Modality = Literal["rgb", "3d"]
-Rim = Literal["cut", "fade"]
+Rim = Literal["cut", "fade", "close"]
 SENSES: tuple[tuple[Modality, ...], ...] = (("rgb", "3d"), ("rgb",), ("3d",))
 
 _any_sense = Rule("('rgb', '3d'), or one of them", lambda x: x in SENSES)
@@ -168,7 +168,7 @@ class ScoringConfig(Checked):
     image_score: Literal["max", "top"] = "max"  # PatchCore; top: mean of the top_patches (ours)
     top_patches: Count = 5
     blur: NotNegative = 4.0  # pixels of the up-sampled 224-pixel map, Gaussian sigma (PatchCore)
-    rim: Rim = "cut"  # off the part a map is 0 (M3DM), or its blur runs out (ours)
+    rim: Rim = "cut"  # off the part a map is 0 (M3DM), or its blur runs out, gaps closed (ours)
     # per modality (ours); tail: -log of a conformal p-value, mean is Fisher's rule then, max the
     # rule of the smallest p
     normalise: Literal["none", "zscore", "quantile", "tail"] = "zscore"
@@ -242,7 +242,7 @@ LITE = Config(
         neighbours=0,
         image_score="top",
         top_patches=10,
-        rim="fade",
+        rim="close",
         normalise="tail",
         calibrate_on="all",
     ),

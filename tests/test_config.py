@@ -35,7 +35,7 @@ from lsfa_lite.config import (
 
 # SHA-256 of the presets' JSON: a model folder holds this text; a change is meant, or an accident
 TEXTS = {
-    LITE: "c7201c85e7a5a1756dcba74e202232f2e7b1fc5b0002749c35aa8e9f7987b537",
+    LITE: "fa7a592763e41ca3a3cef17f8cfa4a4c9982053b6190f45afc5137c85f1aca53",
     FIRST: "10f28594e0932d4362aff167fa613a78b84dd411104384ef4bcf960b7386bd22",
     PAPER: "8db8d326b9e4c4fd2690f7bddce5f9c8269b3e7968be7b88895a331ee435d31c",
     PAPER_LITERAL: "34887f144e805f63fb0235543a8b61fb5ab0f9d5993bd9add3888fd70e1248f3",

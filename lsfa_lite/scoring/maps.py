@@ -14,6 +14,8 @@ from lsfa_lite.config import Rim
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.features.extract import PatchFeatures
 
+GAP = 7  # pixels of the 224-pixel map; twice that is the widest gap that is closed
+
 
 @torch.no_grad()
 def anomaly_map(
@@ -37,6 +39,7 @@ def anomaly_map(
     What has no depth is no part, and a cut-off edge or a hole has none, though its mask counts it.
     rim="cut" says nothing there: exactly 0. rim="fade" lets the blur run out past the rim, the
     background's zeros counted: half of the rim's value beside it, and 0 from 4 sigma on.
+    rim="close" does that too, but a gap that the part closes in on (`closed`) is the part's.
     """
     grid = math.isqrt(distances.shape[-1])
     if distances.shape[-1] != grid * grid or foreground.shape != distances.shape:
@@ -52,9 +55,25 @@ def anomaly_map(
     smooth = gaussian_blur(resize(stacked, size), sigma)  # (B, 2, H, W)
     total, share = smooth.view(*distances.shape[:-1], 2, size, size).unbind(-3)  # (..., H, W)
     pixels = pixels.view(total.shape)
+    if rim == "close":
+        pixels = closed(pixels, GAP)
     reached = pixels & (share > 1e-6)
-    outside = total if rim == "fade" else torch.zeros_like(total)
+    outside = torch.zeros_like(total) if rim == "cut" else total
     return torch.where(reached, total / share.clamp(min=1e-6), outside)  # (H, W)
+
+
+def closed(pixels: Tensor, radius: int) -> Tensor:
+    """(..., H, W) bool -> the same, with every gap and notch up to 2 radius pixels wide filled.
+
+    A morphological closing: grown by a square of 2 radius + 1 pixels, and shrunk by it again.
+    """
+    side, around = 2 * radius + 1, [2 * radius] * 4
+    images = F.pad(
+        pixels.view(-1, 1, *pixels.shape[-2:]).float(), around
+    )  # (B, 1, H + 4 radius, ...)
+    grown = F.max_pool2d(images, side, stride=1)  # (B, 1, H + 2 radius, W + 2 radius)
+    shrunk = -F.max_pool2d(-grown, side, stride=1)  # (B, 1, H, W)
+    return shrunk.view(pixels.shape) > 0
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -101,7 +120,7 @@ def maps_of_scans(
     squares = anomaly_map(torch.stack([*distances]), on, pixels.shape[1], sigma, inside, rim).cpu()
     pairs = zip(squares, samples, strict=True)
     maps = [(unsquare(square, sample.shape).float(), sample) for square, sample in pairs]
-    if rim == "fade":
+    if rim != "cut":
         return [values for values, _ in maps]
     return [values * torch.from_numpy(sample.foreground) for values, sample in maps]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_closing, gaussian_filter
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lsfa_lite.scoring.maps import anomaly_map, gaussian_blur, resize, unsquare
+from lsfa_lite.scoring.maps import anomaly_map, closed, gaussian_blur, resize, unsquare
 
 
 def slow_resize(image, size):
@@ -52,6 +52,28 @@ def test_past_the_rim_a_map_is_the_plain_blur():
     assert (cut[~on] == 0).all()
     assert fades[28, 28] > 0.05  # the middle of the hole
     assert fades[0, 0] < 1e-6
+
+
+def test_a_gap_that_the_part_closes_in_on_is_the_part():
+    """A notch of 8 pixels is closed, one of 40 is not; what is beyond fades as before."""
+    part = torch.zeros(112, 112, dtype=torch.bool)
+    part[20:92, 20:92] = True
+    part[20:50, 52:60] = False  # narrow
+    part[60:92, 30:70] = False  # wide
+    filled = closed(part, 7)
+    expected = binary_closing(np.pad(part.numpy(), 20), np.ones((15, 15)))[20:-20, 20:-20]
+    np.testing.assert_array_equal(filled.numpy(), expected)
+    assert filled[20:50, 52:60].all()
+    assert not filled[70:92, 45:55].any()
+    foreground = torch.tensor(part.numpy().reshape(14, 8, 14, 8).mean((1, 3)) >= 0.5).ravel()
+    distances = torch.rand(196, generator=torch.Generator().manual_seed(0)) + 0.5
+    fade, close = (anomaly_map(distances, foreground, 112, 4.0, part, r) for r in ("fade", "close"))
+    torch.testing.assert_close(close[part], fade[part])
+    torch.testing.assert_close(close[~filled], fade[~filled])
+    gap = filled & ~part
+    assert (close[gap] > fade[gap]).all()  # the zeros of the gap are not counted
+    both = torch.stack([part, ~part])
+    torch.testing.assert_close(closed(both, 3)[1], closed(~part, 3))
 
 
 def disc(grid, radius):

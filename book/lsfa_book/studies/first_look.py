@@ -169,6 +169,8 @@ _SCORED: dict[str, Any] = FINE | {
 ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("56 x 56, ten patches, Fisher, no adaptation", _SCORED | BARE),
     ("56 x 56, ten patches, Fisher, adapted", _SCORED),
+    # LITE. Before the look: AUPRO@30% .95 or more, at 1 % not below the row without closed gaps
+    ("the same, gaps closed, no adaptation", _SCORED | BARE | {"scoring__rim": "close"}),
 )
 # --------------------------------------------------------------------------------------
 
