@@ -32,7 +32,7 @@ TEXT = {
 MOST = {".ipynb": 500_000, ".json": 1_000_000}  # bytes; of any other file 100,000
 DRAWN = "book/static/turning.json"  # a figure of mini3d, its points in base64
 
-FOLDER = re.compile(r"real_(?:data|scans)|LSFA_REAL|/(?:home|work|mnt|media|root|Users)/\w")
+FOLDER = re.compile(r"real_(?:data|scans)|LSFA_REAL|/(?:home|mnt|media|root|Users)/\w")
 BASE64 = re.compile(r"[A-Za-z0-9+/=]{1000}")
 NUMBERS = re.compile(r"(?:-?\d[\d.e+-]*,\s*){100}")
 # a path that the notebook did not make
@@ -164,8 +164,8 @@ PLANTS: dict[str, tuple[str, bytes, str]] = {
     "a record with its folder": ("r.json", b'{"data": "/home/me/gland"}', "names /home/m"),
     "an output with its folder": (
         "b.ipynb",
-        cell("root", outputs=[{"output_type": "stream", "text": ["/work/shared"]}]),
-        "names /work/s",
+        cell("root", outputs=[{"output_type": "stream", "text": ["/media/me/scans"]}]),
+        "names /media/m",
     ),
     "a figure of the real folder": (
         "b.ipynb",

@@ -68,9 +68,8 @@ def closed(pixels: Tensor, radius: int) -> Tensor:
     A morphological closing: grown by a square of 2 radius + 1 pixels, and shrunk by it again.
     """
     side, around = 2 * radius + 1, [2 * radius] * 4
-    images = F.pad(
-        pixels.view(-1, 1, *pixels.shape[-2:]).float(), around
-    )  # (B, 1, H + 4 radius, ...)
+    stacked = pixels.view(-1, 1, *pixels.shape[-2:]).float()  # (B, 1, H, W)
+    images = F.pad(stacked, around)  # (B, 1, H + 4 radius, W + 4 radius)
     grown = F.max_pool2d(images, side, stride=1)  # (B, 1, H + 2 radius, W + 2 radius)
     shrunk = -F.max_pool2d(-grown, side, stride=1)  # (B, 1, H, W)
     return shrunk.view(pixels.shape) > 0
