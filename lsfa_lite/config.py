@@ -231,10 +231,11 @@ FIRST = Config(
     )
 )
 
-# Chosen on made parts of seed 100, looked at once on the first real category (chapter 12). On made
-# parts the finer grid, the mean of ten distances and Fisher's rule are worth as much as what they
-# replace, and a map past the rim is worth more. On the real ones the grid, the paper's, decides. In
-# neither place was adaptation worth anything: it is off, and adaptation__steps=60 turns it on.
+# Chosen on made parts of seed 100 (book/scripts/choose_defaults.py; its figures are among the
+# book's records), looked at once on the first real category (chapter 12). On made parts the finer
+# grid, the mean of ten distances and Fisher's rule are worth as much as what they replace, and a
+# map past the rim is worth more. On the real ones the grid, the paper's, decides. In neither place
+# was adaptation worth anything: it is off, and adaptation__steps=60 turns it on.
 LITE = Config(
     features=FeatureConfig(grid=56),
     adaptation=replace(FIRST.adaptation, steps=0),

@@ -4,8 +4,8 @@
     python book/scripts/choose_defaults.py --out OUT --ship
 
 One JSON per category, seed and setting lies in OUT; what is there is not done again. A table of
-means over them is printed; --ship puts it where the book finds it. About five minutes for a
-category and seed on one core.
+means over them is printed; --ship gathers them into lsfa_book/records/choosing.json. Some two to
+five minutes for a category and seed on one core.
 """
 
 from __future__ import annotations
