@@ -28,12 +28,14 @@ SHIPPED = Path(__file__).parents[1] / "lsfa_book/records/choosing.json"
 
 def measure(category: str, seed: int, out: Path) -> None:
     """The settings of one category and seed that have no file yet."""
-    paths = {name: out / f"{category}-{seed}-{name}.npz" for name in choosing.SETTINGS}
-    if not all(path.exists() for path in paths.values()):
+    settings = {
+        out / f"{category}-{seed}-{name}.npz": rules.Setting(config)
+        for name, config in choosing.SETTINGS.items()
+    }
+    if not all(path.exists() for path in settings):
         parts = workshop(category, Mini3DConfig(seed=seed))
         data = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-        settings = {name: rules.Setting(config) for name, config in choosing.SETTINGS.items()}
-        rules.measure(choosing.with_planted(data, seed), seed, settings, paths)
+        rules.measure(choosing.with_planted(data, seed), settings)
 
 
 def gathered(out: Path) -> list[dict[str, Any]]:

@@ -26,32 +26,35 @@ from lsfa_book.studies import rules, why
 from lsfa_book.workshop import workshop
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.data.mvtec3d import MVTec3D
-from lsfa_lite.data.sample import Sample
 
 SHIPPED = Path(__file__).parents[1] / "lsfa_book/records/why.json"
 
 
-def splits(root: Path | None, category: str, seed: int) -> dict[str, Sequence[Sample]]:
+def run(out: Path, root: Path | None, category: str, seeds: Sequence[int], names: Any) -> None:
+    """On mini3d for one seed, the data set's; on real parts for all seeds, with the same features.
+
+    names  of why.PARTS
+    """
+    chosen = {name: setting for part in names for name, setting in why.PARTS[part].items()}
+    if root is not None and "few" in names:
+        chosen |= why.REAL_ONLY
+    settings = {
+        out / f"{category}-{seed}-{name}.npz": dataclasses.replace(
+            setting,
+            config=setting.config if root is None else setting.config.change(seed=seed),
+            draw=seed,
+        )
+        for seed in seeds
+        for name, setting in chosen.items()
+    }
+    if all(path.exists() for path in settings):
+        return
     if root is None:
-        parts: Any = workshop(category, Mini3DConfig(seed=seed))
+        parts: Any = workshop(category, Mini3DConfig(seed=seeds[0]))
     else:
         parts = MVTec3D(root, category)
-    return {"train": parts.train, "validation": parts.validation, "test": parts.test}
-
-
-def run(out: Path, root: Path | None, category: str, seed: int, parts: Sequence[str]) -> None:
-    settings = {name: s for part in parts for name, s in why.PARTS[part].items()}
-    if root is not None:
-        if "few" in parts:
-            settings |= why.REAL_ONLY
-        seeded = {
-            n: dataclasses.replace(s, config=s.config.change(seed=seed))
-            for n, s in settings.items()
-        }
-        settings = seeded
-    paths = {name: out / f"{category}-{seed}-{name}.npz" for name in settings}
-    if not all(path.exists() for path in paths.values()):
-        rules.measure(splits(root, category, seed), seed, settings, paths)
+    data = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    rules.measure(data, settings)
 
 
 def gathered(out: Path) -> list[dict[str, Any]]:
@@ -77,9 +80,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.ship:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        jobs = [(s, c) for s in arguments.seeds for c in arguments.categories]
-        for seed, category in tqdm(jobs, "data sets"):
-            run(arguments.out, arguments.data, category, seed, arguments.parts)
+        real, seeds = arguments.data, arguments.seeds
+        jobs = [
+            (c, s)
+            for s in ([seeds] if real else [[s] for s in seeds])
+            for c in arguments.categories
+        ]
+        for category, together in tqdm(jobs, "data sets"):
+            run(arguments.out, real, category, together, arguments.parts)
     rows = gathered(arguments.out)
     sys.stdout.write(why.told(why.table(rows)) + "\n")
     if arguments.ship:

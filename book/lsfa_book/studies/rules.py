@@ -133,34 +133,34 @@ def tensors(scores: Scores) -> dict[Modality, torch.Tensor]:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is fitted; shots: training parts, drawn with the data set's seed, None is all."""
+    """What is fitted; shots: training parts, drawn with the seed `draw`, None is all."""
 
     config: Config
     shots: int | None = None
+    draw: int = 0
 
 
 def measure(
     data: Mapping[str, Sequence[Sample]],
-    seed: int,
-    settings: Mapping[str, Setting],
-    paths: Mapping[str, Path],
+    settings: Mapping[Path, Setting],
 ) -> None:
-    """See every setting whose file is not there yet; features are made once for each grid.
+    """See every setting whose file is not there yet.
 
-    data   {"train", "validation", "test", and what else is to be scored}
-    seed   of the draw of few parts
-    paths  setting -> the file that `save` writes
+    Features are made once for each configuration of them, with the seed of its first setting.
+
+    data      {"train", "validation", "test", and what else is to be scored}
+    settings  the file that `save` writes -> what is fitted
     """
-    waiting = {name: setting for name, setting in settings.items() if not paths[name].exists()}
+    waiting = {path: setting for path, setting in settings.items() if not path.exists()}
     labels = np.array([sample.label for sample in data["test"]])
     for what in dict.fromkeys(setting.config.features for setting in waiting.values()):
-        here = {name: s for name, s in waiting.items() if s.config.features == what}
+        here = {path: s for path, s in waiting.items() if s.config.features == what}
         config = next(iter(here.values())).config
         extractor = FeatureExtractor(what, "cpu", config.seed)
         stacks = {name: extractor.stack(rows, config.modalities) for name, rows in data.items()}
-        for name, setting in here.items():
-            few = stacks | {"train": some(stacks["train"], setting.shots, seed)}
-            save(see(setting.config, few, labels, extractor), paths[name])
+        for path, setting in here.items():
+            few = stacks | {"train": some(stacks["train"], setting.shots, setting.draw)}
+            save(see(setting.config, few, labels, extractor), path)
 
 
 def some(stack: PatchStack, shots: int | None, seed: int) -> PatchStack:

@@ -213,6 +213,18 @@ PREDICTIONS: tuple[Prediction, ...] = (
         minus("5 parts, whitening", "5 parts, bank of 500"),
         "above",
     ),
+    Prediction(
+        "g1",
+        "a finer grid and sound scoring, untrained (LITE), beat LSFA at 28 under z-scores",
+        ((1, ("56, none", "sound", "both")), (-1, ("28, LSFA", "z-scores", "both"))),
+        "above",
+    ),
+    Prediction(
+        "g2",
+        "whitening beside it gains",
+        minus("56, whitening", "56, none"),
+        "above",
+    ),
 )
 
 

@@ -139,14 +139,14 @@ def test_what_has_a_file_is_not_seen_again(tmp_path, monkeypatch):
         "test": [Part(i % 2) for i in range(5)],
     }
     frozen = FIRST.change(adaptation__steps=0, scoring__coreset=1.0)
-    settings = {"all": rules.Setting(frozen), "few": rules.Setting(frozen, 3)}
-    paths = {name: tmp_path / f"{name}.npz" for name in settings}
-    rules.measure(data, 0, settings, paths)
+    paths = {name: tmp_path / f"{name}.npz" for name in ("all", "few")}
+    settings = {paths["all"]: rules.Setting(frozen), paths["few"]: rules.Setting(frozen, 3)}
+    rules.measure(data, settings)
     assert Extractor.made == 3  # once for each split, for both settings
     assert rules.load(paths["all"]).scores["rgb"]["train"].shape[0] == 6
     assert rules.load(paths["few"]).scores["rgb"]["train"].shape[0] == 3
     paths["few"].unlink()
     before = paths["all"].stat().st_mtime_ns
-    rules.measure(data, 0, settings, paths)
+    rules.measure(data, settings)
     assert paths["few"].exists()
     assert paths["all"].stat().st_mtime_ns == before
