@@ -30,6 +30,7 @@ WAYS: dict[str, tuple[str, str]] = {
     "plain": ("max", "sum of raw scores"),
     "z-scores": ("max", "mean of z-scores"),
     "one-class SVM": ("max", "one-class SVM"),
+    "unweighted": ("top 1", "sum of raw scores"),  # plain, without PatchCore's re-weighting
     "sound": ("top 10", "Fisher"),
 }
 MARGIN = 0.02  # image AUROC: what no table of sixty test parts tells from nothing
@@ -44,7 +45,8 @@ def _bank(rows: int) -> dict[str, Any]:
     return {"adaptation__local_bank": rows}
 
 
-# "none": each sense divided by one number, which changes no rank within a sense
+# "none": each sense divided by one number, which changes no distance's rank, but PatchCore's
+# re-weighting, for that compares distances by exp
 FROZEN: dict[str, dict[str, Any]] = {
     "none": NONE,
     "raw": NONE | RAW,
@@ -65,7 +67,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "bank of 12,000": _bank(12_000),
 }
 LAYERS: dict[str, dict[str, Any]] = {
-    "random post-norm layer": POST | RANDOM | {"adaptation__lr": 0.0},
+    "random post-norm layer": POST | RANDOM | {"adaptation__lr": 0.0, "adaptation__steps": 1},
     "random post-norm layer, trained": POST | RANDOM,
     "post-norm layer from zero": POST,
     "pre-norm layer from zero": {"adaptation__adaptor": "encoder"},
@@ -226,6 +228,21 @@ PREDICTIONS: tuple[Prediction, ...] = (
         "above",
     ),
 )
+
+
+# From the paper's way to LITE's, one change at a time, and on from there by two roads
+LADDER: tuple[tuple[str, Cell, Cell], ...] = tuple(
+    (words, (after, way, "both"), (before, was, "both"))
+    for words, (after, way), (before, was) in (
+        ("no re-weighting", ("28, raw", "unweighted"), ("28, raw", "plain")),
+        ("one number for each sense", ("28, none", "unweighted"), ("28, raw", "unweighted")),
+        ("ten patches, tails combined", ("28, none", "sound"), ("28, none", "unweighted")),
+        ("56 patches a side", ("56, none", "sound"), ("28, none", "sound")),
+        ("then LayerNorm", ("56, LayerNorm", "sound"), ("56, none", "sound")),
+        ("or LSFA", ("56, LSFA", "sound"), ("56, none", "sound")),
+    )
+)
+START: Cell = ("28, raw", "plain", "both")
 
 
 def table(rows: Iterable[Row]) -> dict[Cell, dict[tuple[str, int], float]]:
