@@ -1,11 +1,65 @@
-"""Chapter "Does adaptation help?"."""
+"""Chapter "Does adaptation help?". Its figure, then its exercises."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import plotly.graph_objects as go
 from scipy import stats
 
 from lsfa_book.checking import Exercise
+from lsfa_book.figures.charts import GRID
+from lsfa_book.figures.style import DEFECT, INK
+from lsfa_book.studies.senses import distance, together
+from lsfa_book.studies.why import Cell, by_kind
+
+Table = Mapping[Cell, Mapping[tuple[str, int], float]]
+
+
+def told_by_one(
+    found: Table, setting: str, way: str = "z-scores"
+) -> dict[str, tuple[float, float]]:
+    """{kind: (AUROC of both foretold from each sense alone, seen)}, means over seeds."""
+    colour, shape, both = (
+        by_kind([(1, (setting, way, view))], found) for view in ("rgb", "3d", "both")
+    )
+    return {kind: (float(together(colour[kind], shape[kind])), both[kind]) for kind in both}
+
+
+def line(groups: Mapping[str, Mapping[str, tuple[float, float]]], alt: str) -> go.Figure:
+    """Foretold against seen, a dot for each kind; groups: name -> `told_by_one`."""
+    figure = go.Figure()
+    for (name, points), colour, symbol in zip(
+        groups.items(), ("#2a7fbf", DEFECT), ("circle", "diamond"), strict=False
+    ):
+        figure.add_scatter(
+            x=[round(x, 4) for x, _ in points.values()],
+            y=[round(y, 4) for _, y in points.values()],
+            mode="markers",
+            name=name,
+            customdata=list(points),
+            marker={"color": colour, "symbol": symbol, "size": 10},
+            hovertemplate="%{customdata}: foretold %{x:.3f}, seen %{y:.3f}<extra></extra>",
+        )
+    ends = [0.7, 1.0]
+    figure.add_scatter(
+        x=ends, y=ends, mode="lines", name="as foretold", line={"color": INK, "dash": "dot"}
+    )
+    axis = {"gridcolor": GRID, "zeroline": False, "color": INK, "range": ends}
+    figure.update_layout(
+        template=None,
+        height=380,
+        margin={"l": 60, "r": 10, "t": 30, "b": 50},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK},
+        legend={"orientation": "h", "y": 1.12},
+        xaxis={"title": {"text": "both senses, foretold from each alone"}, **axis},
+        yaxis={"title": {"text": "both senses, seen"}, **axis},
+        meta={"alt": alt},
+    )
+    return figure
 
 
 def interval(change: np.ndarray, ddof: int = 1, root: bool = True) -> tuple[float, float, float]:
@@ -48,5 +102,20 @@ EXERCISES = {
             ),
             "this is before minus after.": lambda a, b: interval(b - a),
         },
-    )
+    ),
+    "together": Exercise(
+        cases=((0.9, 0.6), (0.75, 0.8), (0.9, 0.5)),
+        solution=together,
+        mistakes={
+            "the variances add up too: the sum of both is sqrt(2) wide.": (
+                lambda a, b: stats.norm.cdf((distance(a) + distance(b)) / np.sqrt(2))
+            ),
+            "an AUROC is Phi(d / sqrt(2)), not Phi(d): undo it first.": (
+                lambda a, b: stats.norm.cdf((stats.norm.ppf(a) + stats.norm.ppf(b)) / 2)
+            ),
+            "this is the mean of two AUROCs; distances add up, areas do not.": (
+                lambda a, b: (a + b) / 2
+            ),
+        },
+    ),
 }

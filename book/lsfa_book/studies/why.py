@@ -10,8 +10,11 @@ A cell is a setting, a way to one score, and a view: ("28, LSFA", "sound", "both
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
@@ -245,6 +248,12 @@ LADDER: tuple[tuple[str, Cell, Cell], ...] = tuple(
 START: Cell = ("28, raw", "plain", "both")
 
 
+@cache
+def shipped() -> list[dict[str, Any]]:
+    """The rows that come with the package: ten made kinds, and the first real category."""
+    return json.loads(files("lsfa_book.records").joinpath("why.json").read_text())
+
+
 def table(rows: Iterable[Row]) -> dict[Cell, dict[tuple[str, int], float]]:
     """Every cell -> {(category, seed): image AUROC}."""
     found: dict[Cell, dict[tuple[str, int], float]] = {}
@@ -255,6 +264,12 @@ def table(rows: Iterable[Row]) -> dict[Cell, dict[tuple[str, int], float]]:
                 cell = (row["setting"], way, view)
                 found.setdefault(cell, {})[row["category"], row["seed"]] = row["i_auroc"][key]
     return found
+
+
+def of_kinds(rows: Iterable[Row], kinds: Iterable[str]) -> list[Row]:
+    """Rows of these categories alone: made kinds and real ones are never mixed in a mean."""
+    wanted = set(kinds)
+    return [row for row in rows if row["category"] in wanted]
 
 
 def by_kind(
