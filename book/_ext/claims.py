@@ -16,8 +16,11 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from lsfa_book.ledger import Entry, Measured, claims, ledger
+from lsfa_book.ledger import Entry, Measured, claims, ledger, on_real
+from lsfa_book.studies.first_look import CATEGORY
 from lsfa_lite.report import METRICS
+
+NAME = CATEGORY.replace("_", " ")
 
 
 def own_records() -> Path | None:
@@ -50,6 +53,15 @@ def yours(entry: Entry) -> str:
     return "<br>".join(told) or "not run"
 
 
+def looked(entry: Entry) -> str:
+    """What the real category says to an entry: a range over seeds, for each grid."""
+    told = []
+    for r in entry.real:
+        spread = f"{r.low:.3f} to {r.high:.3f}, " if r.low < r.high else ""
+        told.append(f"{r.grid}: {r.mean:.3f} <small>{spread}{r.n} seeds</small>")
+    return "<br>".join(told) or ("not run here" if entry.command else "no code here")
+
+
 def table(head: Sequence[str], rows: Iterable[str]) -> str:
     cells = "".join(f"<th>{name}</th>" for name in head)
     return (
@@ -73,12 +85,25 @@ def grouped(entries: Iterable[Entry], cells: Callable[[Entry], Sequence[str]]) -
 
 
 def means(entries: list[Entry], own: bool) -> str:
-    def cells(entry: Entry) -> tuple[str, ...]:
-        shown = METRICS[entry.metric], f"{entry.paper:.3f}", small(entry)
-        return (*shown, yours(entry)) if own else shown
+    """A table as far as it is not folded: the means, and the category that was run on real data.
 
-    head = ("row", "metric", "paper", "mini3d", *(["your records"] if own else []))
-    return table(head, grouped((e for e in entries if e.category == "mean"), cells))
+    Where the paper prints that category, a line of its own compares like with like, and the mean
+    has nothing real beside it; else it stands beside the mean, and the head says so.
+    """
+    alone = any(e.category != "mean" for e in entries)
+    seen = bool(on_real(entries))
+
+    def cells(entry: Entry) -> list[str]:
+        whole = entry.category == "mean"
+        name = METRICS[entry.metric] + ("" if whole else f", {NAME}")
+        shown = [name, f"{entry.paper:.3f}", small(entry) if whole else ""]
+        shown += ["" if whole and alone else looked(entry)] if seen else []
+        return shown + ([yours(entry)] if own else [])
+
+    real = f"real: {NAME}" + ("" if alone else " <small>alone; the paper: mean of ten</small>")
+    head = ["row", "metric", "paper", "mini3d", *([real] if seen else [])]
+    listed = (e for e in entries if e.category == "mean" or e.real)
+    return table([*head, *(["your records"] if own else [])], grouped(listed, cells))
 
 
 def by_category(entries: list[Entry], own: bool) -> str:
@@ -95,10 +120,12 @@ def by_category(entries: list[Entry], own: bool) -> str:
 
 
 def made_by(entries: list[Entry]) -> str:
-    """The command of a table, and on what its mini3d numbers were made."""
+    """The command of a table, and on what its mini3d and real numbers were made."""
     command = next(e.command for e in entries if e.command)
     here = {f"{m.hardware}, {m.date}" for e in entries for m in e.ours if m.scale == "mini3d"}
     how = f"; mini3d numbers: {escape(' or '.join(sorted(here)))}" if here else ""
+    there = {f"{r.hardware}, {r.date}" for e in entries for r in e.real}
+    how += f"; real numbers: {escape(' or '.join(sorted(there)))}" if there else ""
     return f'<p class="claims-how"><code>{command}</code>{how}</p>'
 
 
@@ -111,10 +138,26 @@ def glance(entries: list[Entry]) -> str:
         "of methods without code here": len(entries) - len(coded),
         "that a command here measures": len(coded),
         "... with a mini3d number beside them": sum(True in s for s in scales),
+        f"... with a real number beside them, of {NAME}": len(on_real(coded)),
         "... run on real data, in your records": sum(False in s for s in scales),
     }
     rows = [line(name, str(count)) for name, count in counts.items()]
     return table(("numbers of the paper", "count"), rows)
+
+
+def reality(entries: list[Entry]) -> str:
+    """How many numbers have a real counterpart, from how little, and whose data it is."""
+    found = [r for e in entries for r in e.real]
+    words = f"<strong>{len(on_real(entries))} of the {len(entries)} numbers have a real counterpart"
+    if not found:
+        return f"<p>{words}.</strong></p>"
+    runs, seeds = len({r.setting for r in found}), max(r.n for r in found)
+    source = " or ".join(sorted({r.source for r in found}))
+    return (
+        f"<p>{words}</strong>, all from {runs} settings with {seeds} seeds each on one category, "
+        f"{NAME}. A setting that several tables ask for counts in each of them. "
+        f"Source of the data: {escape(source)}.</p>"
+    )
 
 
 class ClaimsLedger(SphinxDirective):
@@ -122,10 +165,11 @@ class ClaimsLedger(SphinxDirective):
         self.env.note_reread()  # records are no source file: look again at every build
         own = own_records()
         entries = ledger(own)
-        abstract = [line(*map(escape, (c.text, c.paper, c.ours))) for c in claims(own)]
+        abstract = [line(*map(escape, (c.text, c.paper, c.ours, c.real))) for c in claims(own)]
+        head = ("claim", "paper", "ours", f"real: {NAME} alone")
         found = [
-            self.section("At a glance", glance(entries)),
-            self.section("The abstract", table(("claim", "paper", "ours"), abstract)),
+            self.section("At a glance", reality(entries) + glance(entries)),
+            self.section("The abstract", table(head, abstract)),
         ]
         for where, group in groupby(entries, key=lambda e: e.where):
             listed = list(group)

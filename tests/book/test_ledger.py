@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from lsfa_book.ledger import NO_CODE, NOT_RUN, OURS, claims, ledger
+from lsfa_book.ledger import NO_CODE, NOT_RUN, OURS, claims, ledger, on_real
 from lsfa_book.literature.paper import compared, numbers, printed, row_of, tuned
-from lsfa_book.studies.records import row_key, shipped_table
+from lsfa_book.studies.records import row_key, shipped, shipped_table
 from lsfa_book.studies.tables import COMPARISON, TABLES
 from lsfa_lite.config import PAPER
 
@@ -62,6 +65,119 @@ def test_what_was_not_run_says_so(entries):
     real = by_row["Table 1", "RGB+3D: LSFA", "bagel"]
     assert real.status == NOT_RUN
     assert real.ours == ()  # a category of MVTec 3D-AD never gets a number from mini3d
+
+
+def seeds(setting: str, metric: str, view: str = "all") -> list[float]:
+    """Of the shipped file itself, found by the setting's name and not by a key."""
+    metrics = [r["metrics"] for r in shipped("first-real-category") if r["setting"] == setting]
+    return [(m["all"] if view == "all" else m["modalities"][view])[metric] for m in metrics]
+
+
+@pytest.mark.parametrize(
+    ("where", "row", "category", "metric", "view", "settings"),
+    [
+        ("Table 1", "RGB+3D: LSFA", "cable_gland", "i_auroc", "all", ["LITE's adaptation"] * 2),
+        ("Table 2", "RGB: LSFA", "cable_gland", "aupro_30", "rgb", ["LITE's adaptation"] * 2),
+        ("Table 1", "3D: FPFH", "cable_gland", "i_auroc", "3d", ["no adaptation"] * 2),
+        ("Table 1", "3D: FPFH*/M3DM", "cable_gland", "i_auroc", "3d", ["the shipped Point-MAE"]),
+        ("Table 4", "IFC + CLC", "mean", "p_auroc", "all", ["LITE's adaptation"] * 2),
+        ("Table 6", "linear", "mean", "i_auroc", "all", ["LITE's adaptation"] * 2),
+        ("Table 7", "no adaptation", "mean", "aupro_30", "all", ["no adaptation"] * 2),
+        ("Table 8", "frozen networks", "mean", "i_auroc", "all", ["the shipped Point-MAE"]),
+    ],
+)
+def test_the_real_category_stands_beside_the_same_run(
+    entries, where, row, category, metric, view, settings
+):
+    key = where, row, category, metric
+    (entry,) = [e for e in entries if (e.where, e.row, e.category, e.metric) == key]
+    grids = ["28 x 28", "56 x 56"][: len(settings)]
+    names = [f"{grid}, {words}" for grid, words in zip(grids, settings, strict=True)]
+    assert [(r.grid, r.setting) for r in entry.real] == list(zip(grids, names, strict=True))
+    for real, name in zip(entry.real, names, strict=True):
+        values = seeds(name, metric, view)
+        assert real.mean == pytest.approx(sum(values) / 3)
+        assert (real.low, real.high, real.n) == (min(values), max(values), 3)
+        assert "CC BY-NC-SA 4.0" in real.source
+    assert all(m.scale == "mini3d" and m.n > 3 for m in entry.ours)  # never mixed
+
+
+def test_nothing_real_stands_beside_what_was_not_run_or_prints_another_thing(entries):
+    for e in on_real(entries):
+        assert (e.category == "cable_gland") == (e.where in ("Table 1", "Table 2"))
+        assert e.status == "measured"
+    rows = {e.row for e in on_real(entries)}
+    assert not rows & {"RGB+3D: PatchCore*+FPFH*", "one encoder layer", "5 shots", "CLC"}
+
+
+def test_how_many_numbers_are_real_is_counted(entries):
+    by_table = {}
+    for e in on_real(entries):
+        by_table[e.where] = by_table.get(e.where, 0) + 1
+    # rows times metrics: six methods, then bare and whole in three metrics where a table has them
+    assert by_table == {
+        **{"Table 1": 6, "Table 2": 6, "Table 3": 3, "Table 4": 6},
+        **{"Table 5": 3, "Table 6": 6, "Table 7": 6, "Table 8": 3},
+    }
+    page = loaded_page()
+    text = f"<strong>39 of the {len(entries)} numbers have a real counterpart</strong>, all from 5 "
+    assert text in page.reality(entries)
+    assert "CC BY-NC-SA 4.0" in page.reality(entries)
+    none = page.reality([e for e in entries if not e.real][:7])
+    assert none == "<p><strong>0 of the 7 numbers have a real counterpart.</strong></p>"
+
+
+def loaded_page():
+    spec = spec_from_file_location("claims", ROOT / "book" / "_ext" / "claims.py")
+    page = module_from_spec(spec)
+    spec.loader.exec_module(page)
+    return page
+
+
+def lines(html: str) -> list[list[str]]:
+    """Cells of a table, without markup; a row's name stands on its first line alone."""
+    body = html.split("<tbody>")[1].split("</tbody>")[0]
+    rows = body.removesuffix("</tr>").split("</tr>")
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    return [[re.sub(r"<[^>]+>", "", cell.replace("<br>", "; ")) for cell in row] for row in cells]
+
+
+def test_the_page_says_what_is_compared(entries):
+    page = loaded_page()
+    first, fourth, ninth = (
+        page.means([e for e in entries if e.where == f"Table {n}"], own=False) for n in (1, 4, 9)
+    )
+    mean, gland = lines(first)[-2:]
+    assert (mean[0], mean[1], mean[2], mean[4]) == ("RGB+3D: LSFA", "I-AUROC", "0.971", "")
+    x = seeds("28 x 28, LITE's adaptation", "i_auroc")
+    low, high = min(x), max(x)
+    assert gland[:3] == ["I-AUROC, cable gland", "0.939", ""]
+    assert f"28 x 28: {np.mean(x):.3f} {low:.3f} to {high:.3f}, 3 seeds; 56 x 56: " in gland[3]
+    assert "real: cable gland</th>" in first
+    assert "real: cable gland <small>alone; the paper: mean of ten</small></th>" in fourth
+    bare, *_ = lines(fourth)
+    assert bare[2] == "0.929"
+    assert bare[4].startswith("28 x 28: 0.805 0.783 to 0.819, 3 seeds")
+    assert [row[-1] for row in lines(fourth)[3:6]] == ["not run here"] * 3  # CLC alone
+    assert "real" not in ninth
+    same = page.means([e for e in entries if e.row == "3D: FPFH"], own=False)
+    assert "28 x 28: 0.570 <small>3 seeds</small>" in same  # all seeds alike: no range
+    for html in (first, fourth):  # a wide table scrolls in a box of its own
+        assert html.startswith('<div class="pst-scrollable-table-container">')
+
+
+def test_the_abstract_on_the_real_category():
+    reached, earlier, gain, sweets = claims()
+    assert reached.real.startswith("28 x 28: 0.810 (0.806 to 0.819, 3 seeds); 56 x 56: 0.920 (")
+    assert reached.real.endswith("; the paper there 0.939")
+    after, before = (
+        dict(enumerate(seeds(f"56 x 56, {words}", "i_auroc")))
+        for words in ("LITE's adaptation", "no adaptation")
+    )
+    change = [after[seed] - before[seed] for seed in after]
+    words = f"{np.mean(change):+.3f} ({min(change):+.3f} to {max(change):+.3f}, 3 seeds)"
+    assert gain.real.split("; ")[1:] == [f"56 x 56: {words}", "the paper there +0.108"]
+    assert (earlier.real, sweets.real) == ("", "")
 
 
 def test_a_readers_records_appear(tmp_path: Path):
