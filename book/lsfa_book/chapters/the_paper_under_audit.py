@@ -1,10 +1,52 @@
-"""Chapter "The paper under audit"."""
+"""Chapter "The paper under audit". Its figure, then its exercises."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+from matplotlib.figure import Figure
 
 from lsfa_book.checking import Exercise
+from lsfa_book.figures.charts import legend, panels
+from lsfa_book.figures.style import INK, MODALITY
+from lsfa_book.literature.gains import Gain, mean, shares
+
+
+def split_gains(found: Mapping[str, Gain]) -> Figure:
+    """The fused gain of each category, largest first, and the mean: the larger of the two single
+    gains, in that sense's colour, and the rest, gained or lost where the two are put together.
+    """
+    rows = {name: found[name] for name in shares(found)} | {"mean": mean(found.values())}
+    points = 100 * np.array([*rows.values()])  # (R, 8)
+    rgb, _, fused, single, rest, *_, m3dm = points.T  # (R,) each
+    figure, (axis,) = panels(width=7.2, height=3.6)
+    x = np.arange(len(rows))
+    last = x == len(rows) - 1  # a mean of maxima is no one sense's
+    colour = (rgb == single) & ~last
+    for what, seen, words in (
+        ("rgb", colour, "the larger single gain: colour"),
+        ("3d", ~colour & ~last, "the larger single gain: shape"),
+    ):
+        axis.bar(x[seen], single[seen], 0.7, color=MODALITY[what], alpha=0.45, label=words)
+    axis.bar(
+        x[last], single[last], 0.7, color=INK, alpha=0.45, label="the larger single gain, mean"
+    )
+    purple = MODALITY["both"]
+    for seen, fill, words in (
+        (rest > 0, purple, "beyond it: gained in fusion"),
+        (rest <= 0, "none", "short of it: lost in fusion"),
+    ):
+        bar = {"bottom": single[seen], "color": fill, "edgecolor": purple, "label": words}
+        axis.bar(x[seen], rest[seen], 0.3, **bar)
+    axis.plot(x, fused, "D", color=purple, ms=5, label="both senses: LSFA's gain")
+    axis.plot(x, m3dm, "o", color=INK, mfc="white", ms=5, label="both senses: M3DM's gain")
+    axis.axhline(0, color=INK, linewidth=0.8, linestyle=":")
+    axis.set_xticks(x, [name.replace("_", " ") for name in rows], rotation=40)
+    axis.use_sticky_edges = False  # air above the longest bar
+    axis.set_ylabel("gain in image AUROC, points")
+    legend(axis, loc="upper right")
+    return figure
 
 
 def wrong_means(values: np.ndarray, printed: np.ndarray) -> np.ndarray:
