@@ -38,6 +38,12 @@ def test_every_way_is_a_rule_that_is_tried():
         assert fusion in FUSIONS
 
 
+def test_rows_come_back_from_the_shipped_text():
+    some = [row("ring", 0, "28, bank of 12,000", 0.5), row("cable_gland", 2, "28, none", 0.25)]
+    assert why.unpacked(why.packed(some)) == some
+    assert why.of_kinds(some, ["ring"]) == some[:1]
+
+
 def test_every_cell_of_a_prediction_is_a_setting_that_is_run():
     settings = {name for part in why.PARTS.values() for name in part}
     for prediction in PREDICTIONS:
