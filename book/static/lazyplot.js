@@ -93,14 +93,73 @@
     requestAnimationFrame(step);
   };
 
+  // Rows of switches above a plot. What was run stands in the menu that plotly shows elsewhere.
+  const board = (plot, layout) => {
+    const {rows, between, start, levels, apart, t, views} = layout.meta.switches;
+    const runs = new Map(layout.updatemenus[0].buttons.map(({label, args}) => [label, args[0].x]));
+    layout.updatemenus = [];
+    layout.title = {};
+    layout.height -= layout.margin.t - 10;
+    layout.margin.t = 10;
+    plot.style.minHeight = `${layout.height}px`;
+
+    const make = (tag, own) => Object.assign(document.createElement(tag), own);
+    const form = make("form", {className: "switches", onsubmit: () => false});
+    const said = make("p", {className: "switches-said", role: "status"});
+    [...rows, ["shown as", Object.keys(views)]].forEach(([name, choices], row) => {
+      const set = form.appendChild(make("fieldset"));
+      set.append(make("legend", {textContent: name}), ...choices.map(value => {
+        const checked = value === (start[row] ?? choices[0]);
+        const label = make("label");
+        label.append(make("input", {type: "radio", name: `row${row}`, value, checked}), value);
+        return label;
+      }));
+    });
+    plot.before(form, said);
+
+    const flip = () => {
+      const chosen = [...form.querySelectorAll(":checked")].map(input => input.value);
+      const view = chosen.pop(), level = view === "level";
+      const run = runs.get(chosen.join(between));
+      [...form.children].slice(0, -1).forEach((set, row) => {
+        for (const input of set.querySelectorAll("input")) {
+          const known = runs.has(chosen.map((value, i) => i === row ? input.value : value).join(between));
+          input.parentElement.classList.toggle("not-run", !known);
+          input.title = known ? "" : "not run here";
+        }
+      });
+      const [dots, others] = levels.map((base, i) =>
+        run ? run[3 * i].map((x, k) => x === null || !level ? x : x + base[k]) : []);
+      const seen = dots.filter(x => x !== null), n = seen.length;
+      const sum = numbers => numbers.reduce((a, b) => a + b, 0);
+      const mean = sum(seen) / n;
+      const half = t[n - 2] * Math.sqrt(sum(seen.map(x => (x - mean) ** 2)) / (n - 1) / n);
+      const ends = n > 1 ? [mean - half, mean + half] : [];
+      const word = x => (level || x < 0 || Object.is(x, -0) ? "" : "+") + x.toFixed(3);
+      const inside = ends.length ? `95 % interval ${ends.map(word).join(" to ")}, ` : "";
+      said.textContent = !run ? "Not run here." : [
+        n ? `Mean ${view} ${word(mean)} (${inside}n = ${n} kind${n > 1 ? "s" : ""})` : "No kind was run here",
+        ...apart.flatMap((name, k) => others[k] === null ? [] : `${name} ${word(others[k])}`),
+      ].join("; ") + ".";
+      const [title, range] = views[view];
+      return Plotly.update(plot, {
+        x: [dots, ends, n ? [mean] : [], others, level ? levels.flat() : []],
+      }, {"xaxis.title.text": title, "xaxis.range": range, "xaxis.zeroline": !level});
+    };
+    form.addEventListener("change", flip);
+    return flip;
+  };
+
   const draw = async box => {
     try {
       await load();
       const figure = JSON.parse(box.querySelector("script").textContent);
       const plot = box.querySelector(".lazyplot-canvas");
       stepBack(figure.layout, plot.clientWidth);
+      const flip = figure.layout.meta?.switches && board(plot, figure.layout);
       await Plotly.newPlot(plot, figure.data, figure.layout, {responsive: true, displaylogo: false});
       await Plotly.relayout(plot, ink(plot.layout));
+      await flip?.();
       if (figure.layout.meta?.linked) link(plot);
       if (figure.layout.meta?.patches) pair(plot);
       if (figure.layout.meta?.turning) swing(plot);

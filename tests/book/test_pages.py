@@ -21,10 +21,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
+import plotly
 import pytest
 import yaml
 from conftest import ROOT
 
+from lsfa_book.figures import switches
+from lsfa_book.figures.renderer import BookRenderer
 from lsfa_book.ledger import Entry, Measured
 from lsfa_book.literature.paper import printed
 
@@ -391,6 +394,66 @@ def test_pointing_at_a_patch_marks_its_points(site: str, browser: Any):
         tab.wait_for_timeout(1500)
         assert canvas.evaluate(state) == [28 * row + column]
     tab.close()
+
+
+COUNTED = [("salt", ["none", "some"]), ("heat", ["low", "high"])]
+RUNS = {
+    ("none", "low"): {"a": 0.5, "b": 0.7, "c": 0.9, "real": 0.4},
+    ("some", "low"): {"a": 0.6, "b": 0.7, "c": 0.98, "real": 0.9},
+    ("some", "high"): {"b": 0.65},
+}
+
+
+@pytest.fixture
+def switched(tmp_path: Path, browser: Any) -> Iterator[Any]:
+    """A page of one figure, with the book's own script, on a phone."""
+    figure = switches(COUNTED, RUNS, ("none", "low"), apart=["real"], alt="Salt and heat")
+    box = BookRenderer().to_mimebundle(figure.to_dict())["text/html"]
+    library = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    (tmp_path / "plotly").mkdir()
+    shutil.copy(library, tmp_path / "plotly")
+    shutil.copy(ROOT / "book/static/lazyplot.js", tmp_path)
+    head = '<!doctype html><meta charset="utf-8"><script defer src="lazyplot.js"></script>'
+    (tmp_path / "page.html").write_text(head + box)
+    tab = browser.new_page(viewport={"width": 390, "height": 900})
+    assert drawn(tab, (tmp_path / "page.html").as_uri()).get_attribute("data-drawn") == "yes"
+    yield tab
+    tab.close()
+
+
+def test_switches_are_turned_by_mouse_and_by_keys(switched: Any):
+    """A click moves the marks and says mean, interval and n, or that there was no such run."""
+    said, canvas = switched.locator("[role=status]"), switched.locator(".lazyplot-canvas")
+    look = "plot => plot.data.map(trace => trace.x)"
+    assert said.inner_text() == (
+        "Mean change +0.000 (95 % interval +0.000 to +0.000, n = 3 kinds); real +0.000."
+    )
+    switched.get_by_label("some").check()
+    assert said.inner_text() == (  # changes of 0.1, 0 and 0.08: 0.06 +- 4.303 * 0.0529 / sqrt(3)
+        "Mean change +0.060 (95 % interval -0.071 to +0.191, n = 3 kinds); real +0.500."
+    )
+    dots, ends, mean, others, _ = canvas.evaluate(look)
+    assert dots + mean + others == pytest.approx([0.1, 0, 0.08, 0.06, 0.5])
+    assert ends == pytest.approx([-0.0715, 0.1915], abs=1e-4)
+
+    switched.get_by_label("level").check()
+    # deviations of -0.16, -0.06 and 0.22: 0.76 +- 4.303 * 0.197 / sqrt(3)
+    assert said.inner_text().startswith("Mean level 0.760 (95 % interval 0.271 to 1.249, n = 3")
+    dots, _, _, _, strokes = canvas.evaluate(look)
+    assert dots == pytest.approx([0.6, 0.7, 0.98])
+    assert strokes == [0.5, 0.7, 0.9, 0.4]  # the reference
+
+    switched.get_by_label("low").focus()
+    switched.keyboard.press("ArrowRight")
+    assert switched.get_by_label("high").is_checked()
+    assert said.inner_text() == "Mean level 0.650 (n = 1 kind)."
+    switched.keyboard.press("Enter")  # sends no form
+    assert said.inner_text() == "Mean level 0.650 (n = 1 kind)."
+
+    assert switched.get_by_label("none").get_attribute("title") == "not run here"
+    switched.get_by_label("none").check()
+    assert said.inner_text() == "Not run here."
+    assert canvas.evaluate(look)[:4] == [[], [], [], []]
 
 
 # --- the notebooks' numbers -----------------------------------------------------------------

@@ -2,17 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import product
 
 import numpy as np
 import plotly.graph_objects as go
 from scipy import stats
 
 from lsfa_book.checking import Exercise
+from lsfa_book.figures import switches
 from lsfa_book.figures.charts import GRID
 from lsfa_book.figures.style import DEFECT, INK
+from lsfa_book.mini3d import KINDS
 from lsfa_book.studies.senses import distance, together
-from lsfa_book.studies.why import Cell, by_kind
+from lsfa_book.studies.why import Cell, Row, by_kind, table
+
+# The study as switches: a button of "fusion" is a way to one score (studies/why.py)
+FUSIONS = {
+    "plain mean": "plain",
+    "z-scores": "z-scores",
+    "one-class SVM": "one-class SVM",
+    "tails of the top 10": "sound",
+}
+SWITCHES: dict[str, tuple[str, ...]] = {
+    "normalisation": ("raw", "one number", "LayerNorm", "length 1", "whitening"),
+    "losses": ("off", "on"),
+    "grid": ("28", "40", "56"),
+    "fusion": tuple(FUSIONS),
+}
+REFERENCE = ("raw", "off", "28", "plain mean")  # the paper's scoring, nothing trained
+
+
+def setting(normalisation: str, losses: str, grid: str) -> str:
+    """The name of the study's setting, whether it was run or not."""
+    name = "none" if normalisation == "one number" else normalisation
+    if losses == "on":
+        name = "LSFA" if name == "none" else f"LSFA on {name}"
+    return f"{grid}, {name}"
+
+
+def switchboard(rows: Iterable[Row]) -> go.Figure:
+    """records/why.json as a figure to turn: normalisation, losses, grid and fusion.
+
+    A change is that of the seeds which a combination and the reference share, a level the
+    reference's and the change. A category that is not of mini3d is real: a marker of its own, in
+    no mean. Raises ValueError if the reference was not run.
+    """
+    found = table(rows)
+    reference = (setting(*REFERENCE[:3]), FUSIONS[REFERENCE[3]], "both")
+    if reference not in found:
+        raise ValueError(f"{reference[0]!r}, the reference, was not run; there are {sorted(found)}")
+    start = by_kind([(1, reference)], found)
+    runs = {}
+    for choices in product(*SWITCHES.values()):
+        cell = (setting(*choices[:3]), FUSIONS[choices[3]], "both")
+        if cell in found:
+            changes = by_kind([(1, cell), (-1, reference)], found)
+            runs[choices] = {_word(k): start[k] + change for k, change in changes.items()}
+    return switches(
+        [*SWITCHES.items()],
+        runs,
+        REFERENCE,
+        apart={_word(kind) for kind in start} - {*KINDS},
+        alt="Change of image AUROC of each kind, with mean and 95 % interval, for the chosen "
+        "normalisation, losses, grid and fusion; some combinations were not run",
+    )
+
+
+def _word(category: str) -> str:
+    return category if category in KINDS else f"{category.replace('_', ' ')} (real)"
+
 
 Table = Mapping[Cell, Mapping[tuple[str, int], float]]
 

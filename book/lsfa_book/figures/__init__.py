@@ -10,6 +10,7 @@ from lsfa_book.figures.listing import source
 from lsfa_book.figures.pictures import anomaly_overlay, contact_sheet, pairs, show_sample
 from lsfa_book.figures.relief import relief
 from lsfa_book.figures.style import ANOMALY, DEFECT, DEPTH, INK, MODALITY
+from lsfa_book.figures.switches import switches
 
 renderer.register()
 
@@ -33,4 +34,5 @@ __all__ = [
     "slider",
     "source",
     "strip",
+    "switches",
 ]
