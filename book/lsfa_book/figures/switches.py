@@ -65,6 +65,7 @@ def switches(
                 "buttons": buttons,
                 "active": spelled.index(start),
                 **{"x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+                **{"bgcolor": "#f4f4f4", "font": {"color": "#333333"}},  # it covers the plot
             }
         ],
         meta={
