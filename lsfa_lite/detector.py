@@ -179,8 +179,8 @@ class LSFADetector:
         each left out once (`scoring.calibration.pooled`). A sample that looks odd among them is
         named in a warning.
         """
-        scoring, groups, names = self.config.scoring, list[Judged](), list[str]()
-        if held_out is None or scoring.calibrate_on == "all":
+        groups, names = list[Judged](), list[str]()
+        if held_out is None or self.config.scoring.calibrate_on == "all":
             on, left_out = parts.foreground, {}
             for m in self.modalities:
                 adapted = self._fitted().each(m, parts.features[m], on)
@@ -188,14 +188,39 @@ class LSFADetector:
             groups.append((left_out, on))
             names += parts.called("training part")
         if held_out is not None:
-            parts_of = (held_out.sample(i) for i in range(len(held_out)))
-            rows = [row for some in chunks(parts_of, self._at_once) for row in self._scores(some)]
-            unknown = {m: [row[m] for row in rows] for m in self.modalities}
-            groups.append((unknown, held_out.foreground))
+            groups.append(self._judged(held_out))
             names += held_out.called("validation part")
+        return self._settle(groups, names)
+
+    def recalibrate(self, good: Sequence[Sample], *, progress: bool = False) -> LSFADetector:
+        """New scales and thresholds from new good samples alone, say under a new lamp; no training.
+
+        Banks and adaptors stay. Raises ValueError for fewer than two samples, or if one of them
+        lacks a modality that the detector was fitted on.
+        """
+        self._calibrated()
+        if isinstance(good, Sample) or len(good) < 2:
+            raise ValueError("two good samples are the least to calibrate on; twenty say more")
+        parts = self.extractor.stack(good, self.modalities, progress, packed=True)
+        if missing := [m for m in self.modalities if m not in parts.features]:
+            raise ValueError(
+                f"no {' and no '.join(missing)} in (all of) the good samples, and the detector was "
+                f"fitted on {', '.join(self.modalities)}; scan them with both, or fit anew"
+            )
+        return self._settle([self._judged(parts)], parts.called("good part"))
+
+    def _judged(self, parts: PatchStack) -> Judged:
+        """Scores of samples that the banks do not know."""
+        each = (parts.sample(i) for i in range(len(parts)))
+        rows = [row for some in chunks(each, self._at_once) for row in self._scores(some)]
+        return {m: [row[m] for row in rows] for m in self.modalities}, parts.foreground
+
+    def _settle(self, groups: list[Judged], names: list[str]) -> LSFADetector:
         scores, foreground = pooled(groups)
         advise(scores, names)
-        self.calibration = self._calibrate(scores, foreground, scoring, self.config.seed)
+        self.calibration = self._calibrate(
+            scores, foreground, self.config.scoring, self.config.seed
+        )
         return self
 
     def adapted(self, parts: PatchStack) -> PatchStack:

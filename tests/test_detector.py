@@ -211,6 +211,41 @@ def test_a_loaded_detector_scores_the_same_to_the_last_bit(fitted, rings, tmp_pa
     ]
 
 
+def test_recalibration_takes_the_new_lamp_for_granted_and_trains_nothing(fitted, rings, tmp_path):
+    fitted.save(tmp_path / "model")
+    detector = LSFADetector.load(tmp_path / "model")
+    dim = np.array([0.6, 0.8, 1.0])
+    good = [
+        dataclasses.replace(s, rgb=np.round(s.rgb * dim).astype(np.uint8))
+        for s in [*rings["train"], *rings["validation"]]
+    ]
+    before = detector.score(good)
+    assert detector.recalibrate(good) is detector
+    after = detector.score(good)
+    assert [s.modality_scores for s in after] == [s.modality_scores for s in before]
+    scores = sorted(s.image_score for s in after)
+    threshold, promised = detector.calibration.thresholds["rgb+3d"]
+    assert detector.calibration.good["rgb+3d"] == pytest.approx(scores)
+    assert threshold != fitted.calibration.thresholds["rgb+3d"].value
+    assert threshold == pytest.approx(scores[-1])  # seven parts promise no more than one in eight
+    assert promised == 1 / 8
+    colour = np.array([s.modality_scores["rgb"] for s in after])
+    scale = detector.calibration.fusion.normalisers["rgb"].image
+    assert (scale.centre, scale.spread) == pytest.approx((colour.mean(), colour.std()), rel=1e-5)
+    detector.save(tmp_path / "new")
+    assert same(LSFADetector.load(tmp_path / "new").score(good[0]), after[0])
+
+
+def test_recalibration_needs_two_whole_samples_and_a_fit(fitted, rings, quick):
+    for few in (rings["train"][:1], rings["train"][0]):
+        with pytest.raises(ValueError, match="two good samples are the least"):
+            fitted.recalibrate(few)
+    with pytest.raises(ValueError, match=r"no 3d in .* fitted on rgb, 3d; scan them with both"):
+        fitted.recalibrate([rings["train"][0], without(rings["train"][1], "xyz")])
+    with pytest.raises(ValueError, match="seen no training data"):
+        LSFADetector(quick).recalibrate(rings["train"])
+
+
 @pytest.mark.parametrize("modality", ["rgb", "3d"])
 def test_either_modality_alone(fitted, rings, modality):
     scored = fitted.score(rings["test"][:1], [modality])[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, combinations
 from typing import Any
 
@@ -26,12 +26,14 @@ Judged = tuple[GoodScores, Tensor]  # and their foreground (B, N)
 class Calibration:
     """fusion: how modalities become one score. Thresholds per set of modalities ("rgb+3d"):
     of image scores with the false-positive rate they promise, and of map values, by which a map
-    is drawn as a verdict.
+    is drawn as a verdict. `good` are the image scores that a threshold was taken from, sorted, for
+    a reader who wants to see them (empty in a model that was saved before they were kept).
     """
 
     fusion: Fusion
     thresholds: dict[str, Threshold]
     map_thresholds: dict[str, Threshold]
+    good: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def state(self) -> dict[str, Any]:
         """Plain JSON; `from_state` reads it back."""
@@ -43,6 +45,7 @@ class Calibration:
             Fusion.from_state(state["fusion"]),
             {name: Threshold(*pair) for name, pair in state["thresholds"].items()},
             {name: Threshold(*pair) for name, pair in state["map_thresholds"].items()},
+            {name: tuple(scores) for name, scores in state.get("good", {}).items()},
         )
 
 
@@ -98,12 +101,13 @@ def calibrate(
     distances = {name: torch.stack(found).cpu() for name, found in rows.items()}  # (B, N)
     patches = {name: values[foreground.cpu()] for name, values in distances.items()}  # (Q,)
     fusion = Fusion.fit(images, patches, config, seed)
-    thresholds, map_thresholds = {}, {}
+    thresholds, map_thresholds, good = {}, {}, {}
     subsets = chain(*(combinations(scores, count + 1) for count in range(len(scores))))
     for names in subsets:  # ("rgb",), ("3d",), ("rgb", "3d")
         fused = fusion.fuse_images({name: images[name] for name in names})
         highest = fusion.fuse_maps({name: distances[name] for name in names}).amax(dim=1)
         thresholds["+".join(names)] = threshold(fused, config.false_positive_rate)
         map_thresholds["+".join(names)] = threshold(highest, config.false_positive_rate)
+        good["+".join(names)] = tuple(sorted(fused.tolist()))
     logger.info("from %d good samples: %s", len(foreground), thresholds)
-    return Calibration(fusion, thresholds, map_thresholds)
+    return Calibration(fusion, thresholds, map_thresholds, good)

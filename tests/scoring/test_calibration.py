@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import torch
 
-from lsfa_lite.scoring.calibration import pooled
+from lsfa_lite.config import ScoringConfig
+from lsfa_lite.scoring.calibration import Calibration, calibrate, pooled
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
 from lsfa_lite.scoring.threshold import threshold
 
@@ -34,6 +36,23 @@ def test_one_group_stays_as_it_is():
     for one, other in zip(scores["3d"], before["3d"], strict=True):
         assert one.image_score == other.image_score
         assert torch.equal(one.distances, other.distances)
+
+
+def test_the_good_parts_scores_are_kept_and_models_without_them_are_read():
+    config = ScoringConfig(normalise="none", fusion="sum", false_positive_rate=0.5)
+    scores, rows = group(3, 4, 1.0)
+    scores["3d"] = [PatchScores(10 * s.image_score, s.distances) for s in scores["rgb"]][::-1]
+    found = calibrate(scores, rows, config)
+    assert found.good == {
+        "rgb": (1.0, 2.0, 3.0),
+        "3d": (10.0, 20.0, 30.0),
+        "rgb+3d": (13.0, 22.0, 31.0),
+    }
+    state = json.loads(json.dumps(found.state()))
+    assert Calibration.from_state(state) == found
+    del state["good"]
+    assert Calibration.from_state(state).good == {}
+    assert Calibration.from_state(state).thresholds == found.thresholds
 
 
 def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
