@@ -27,7 +27,7 @@ BINARY = {
 }
 TEXT = {
     *(".py", ".pyi", ".ipynb", ".md", ".json", ".yml", ".yaml", ".toml", ".cff", ".bib", ".typed"),
-    *(".txt", ".sh", ".css", ".js", ".svg", ""),
+    *(".txt", ".sh", ".html", ".css", ".js", ".svg", ""),
 }
 MOST = {".ipynb": 500_000, ".json": 1_000_000}  # bytes; of any other file 100,000
 DRAWN = "book/static/turning.json"  # a figure of mini3d, its points in base64

@@ -26,6 +26,7 @@ METHOD = [
     "detector: model_folder",
     "evaluation",
     "report",
+    "report_page",
     "commands",
     "cli: __main__",
 ]

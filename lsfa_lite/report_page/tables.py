@@ -1,0 +1,32 @@
+"""The rows of a report for spreadsheets (CSV) and for programs (JSON lines)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from lsfa_lite.report_page.rows import Row
+
+COLUMNS = ["rank", "key", "verdict", "image_score", "threshold", "promised", "rgb", "3d"]
+COLUMNS += ["path", "words", "cloud"]
+
+
+def values(rank: int, row: Row) -> dict[str, Any]:
+    """One row under COLUMNS; None where there is nothing to say."""
+    told = (rank, row.key, row.verdict, row.image_score, row.threshold, row.promised)
+    alone = (row.modality_scores.get("rgb"), row.modality_scores.get("3d"))
+    cloud = f"parts/{row.key}/heat.ply" if row.points else None
+    return dict(zip(COLUMNS, (*told, *alone, row.path, row.words, cloud), strict=True))
+
+
+def write_tables(folder: Path, rows: list[Row]) -> None:
+    """scores.csv and scores.jsonl, in the order of the rows, ranks from 1."""
+    lines = [values(rank, row) for rank, row in enumerate(rows, 1)]
+    with (folder / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
+        table.writerows(lines)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (folder / "scores.jsonl").write_text(text, encoding="utf-8", newline="\n")
