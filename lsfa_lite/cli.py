@@ -55,9 +55,18 @@ def parser() -> argparse.ArgumentParser:
     score = command("score", "score scans with a fitted detector", "model")
     score.add_argument("paths", type=Path, nargs="+", help="folders of scans, or single files")
     score.add_argument("--out", type=Path, required=True)
+    text = "new folder for a page of all parts, index.html, and tables and clouds beside it"
+    score.add_argument("--report", type=Path, metavar="DIR", help=text)
     score.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
     score.add_argument("--device", default="cpu")
     add_workers(score)
+
+    text = "new scales and threshold from good scans, say under a new lamp; no training"
+    recalibrate = command("recalibrate", text, "model", "good")
+    recalibrate.add_argument("--out", type=Path, required=True, help="folder of the new model")
+    recalibrate.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
+    recalibrate.add_argument("--device", default="cpu")
+    add_workers(recalibrate)
 
     text = "measure a detector on a category's test split"
     evaluate = command("evaluate", text, "model", "root")

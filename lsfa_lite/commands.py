@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -82,16 +83,50 @@ def score(arguments: argparse.Namespace) -> None:
     detector = LSFADetector.load(arguments.model, arguments.device)
     rows: list[tuple[str, Scored]] = []
     folders = [Folder(path, intrinsics) for path in arguments.paths]
-    describe_ahead(arguments, detector, *folders)
-    for scans in folders:
-        for entry, sample in zip(scans.entries, scans, strict=True):
-            scored = detector.score([sample])[0]
-            name = f"{len(rows):03d}-{entry.stem}"
-            rows.append((name, scored))
-            write_scores(arguments.out, name, sample, scored)
-            verdict = "anomalous" if scored.is_anomalous else "good"
-            print(f"{scored.image_score:8.3f}  {verdict:9s}  {sample.path}")
+    with report_of(arguments, detector) as report:
+        describe_ahead(arguments, detector, *folders)
+        for scans in folders:
+            for entry, sample in zip(scans.entries, scans, strict=True):
+                scored = detector.score([sample])[0]
+                name = f"{len(rows):03d}-{entry.stem}"
+                rows.append((name, scored))
+                write_scores(arguments.out, name, sample, scored)
+                if report:
+                    report.add(sample, scored)
+                verdict = "anomalous" if scored.is_anomalous else "good"
+                print(f"{scored.image_score:8.3f}  {verdict:9s}  {sample.path}")
     write_score_table(arguments.out / "scores.csv", rows)
+    if report:
+        print(f"report: {arguments.report / 'index.html'}")
+
+
+def report_of(arguments: argparse.Namespace, detector: Any) -> AbstractContextManager[Any]:
+    """The report that is asked for, or a context that gives None."""
+    if not arguments.report:
+        return nullcontext()
+    from lsfa_lite.report_page import About, open_report
+
+    if arguments.report.resolve() in (out := arguments.out.resolve(), *out.parents):
+        raise ValueError(f"--report {arguments.report}: holds --out; name a folder of its own")
+    return open_report(arguments.report, About.of(detector, arguments.model.resolve().name))
+
+
+def recalibrate(arguments: argparse.Namespace) -> None:
+    from lsfa_lite.data.folder import Folder, Intrinsics
+    from lsfa_lite.detector import LSFADetector
+    from lsfa_lite.report_page.words import promise
+
+    if arguments.out.exists():
+        raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
+    intrinsics = Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
+    detector = LSFADetector.load(arguments.model, arguments.device)
+    good = Folder(arguments.good, intrinsics)
+    describe_ahead(arguments, detector, good)
+    detector.recalibrate(good, progress=True).save(arguments.out)
+    calibration, rate = detector.calibration, detector.config.scoring.false_positive_rate
+    assert calibration is not None
+    print(f"calibrated on {len(good)} good scans: {arguments.out}")
+    print(promise(calibration, "+".join(detector.modalities), rate))
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -107,6 +107,38 @@ def test_score_writes_maps_pictures_and_a_table(cleaned, model, tmp_path, capsys
     assert float(score) == pytest.approx(float(row["image_score"]), abs=5e-4)
 
 
+def test_score_makes_a_report(cleaned, model, tmp_path, capsys):
+    scans, report = str(cleaned / "ring/test/hole"), tmp_path / "report"
+    call = ["score", str(model), scans, "--out", str(tmp_path / "out"), "--report"]
+    assert main([*call, str(report)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {report / 'index.html'}"
+    with (tmp_path / "out/scores.csv").open() as one, (report / "scores.csv").open() as other:
+        ((row,), (told,)) = csv.DictReader(one), csv.DictReader(other)
+    assert (told["image_score"], told["path"]) == (row["image_score"], row["path"])
+    assert told["verdict"] == ("bad" if row["is_anomalous"] == "True" else "good")
+    text = (report / "index.html").read_text()
+    assert "<title>ring: 1 parts</title>" in text
+    assert "like the 7 good ones seen" in text  # four to train, three of validation
+    assert main([*call, str(report)]) == 2
+    assert "there already" in capsys.readouterr().err
+    assert main([*call, str(tmp_path)]) == 2
+    assert f"--report {tmp_path}: holds --out" in capsys.readouterr().err
+
+
+def test_recalibrate_makes_a_new_model_from_good_scans(cleaned, model, tmp_path, capsys):
+    call = ["recalibrate", str(model), str(cleaned / "ring/validation/good"), "--out"]
+    assert main([*call, str(tmp_path / "new")]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"calibrated on 3 good scans: {tmp_path / 'new'}"
+    assert "of 100 good parts at most 25 are called bad" in told[1]
+    assert "like the 3 good ones seen. 5 were asked for: that takes 19 good" in told[1]
+    assert main([*call, str(model)]) == 2
+    assert "there already" in capsys.readouterr().err
+    old, new = (json.loads((m / "detector.json").read_text()) for m in (model, tmp_path / "new"))
+    assert len(new["calibration"]["good"]["rgb+3d"]) == 3
+    assert {k for k in old if old[k] != new[k]} == {"calibration"}
+
+
 def test_evaluate_prints_a_table_and_json(cleaned, model, tmp_path, capsys, caplog):
     assert main(["evaluate", str(model), str(cleaned), "ring"]) == 0
     text = capsys.readouterr().out
