@@ -68,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
     recalibrate.add_argument("--device", default="cpu")
     add_workers(recalibrate)
 
+    watch = command("watch", "score scans as they arrive, until it is stopped", "folder")
+    watch.add_argument("--model", type=Path, required=True, help="folder of a fitted detector")
+    watch.add_argument("--json", action="store_true", help="print a JSON object a line")
+    watch.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
+    watch.add_argument("--device", default="cpu")
+
     text = "measure a detector on a category's test split"
     evaluate = command("evaluate", text, "model", "root")
     evaluate.add_argument("category")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -127,6 +128,56 @@ def recalibrate(arguments: argparse.Namespace) -> None:
     assert calibration is not None
     print(f"calibrated on {len(good)} good scans: {arguments.out}")
     print(promise(calibration, "+".join(detector.modalities), rate))
+
+
+def watch(arguments: argparse.Namespace) -> None:
+    """Until SIGINT or SIGTERM; the scan at hand is finished."""
+    import signal
+    from functools import partial
+    from threading import Event
+
+    from lsfa_lite.data.arrivals import arrivals
+    from lsfa_lite.data.depth import Intrinsics
+    from lsfa_lite.data.scans import read_scan
+    from lsfa_lite.detector import LSFADetector
+
+    if not arguments.folder.is_dir():
+        raise FileNotFoundError(f"{arguments.folder}: no such folder")
+    beside = arguments.folder / "intrinsics.json"
+    camera = arguments.intrinsics or (beside if beside.is_file() else None)
+    read = partial(read_scan, intrinsics=Intrinsics.from_json(camera) if camera else None)
+    detector, stop = LSFADetector.load(arguments.model, arguments.device), Event()
+    roles = [{"rgb": "rgb", "3d": "xyz"}[m] for m in detector.modalities]
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    counts = {"good": 0, "bad": 0, "failed": 0}
+    try:
+        for path, found in arrivals(arguments.folder, roles, stop, read):
+            line = judge(detector, str(path), found)
+            counts[line["verdict"]] += 1
+            score = "-" if (value := line["image_score"]) is None else f"{value:.3f}"
+            text = f"{score:>8}  {line['verdict']:9s}  {line['path']}"
+            if line["verdict"] == "failed":
+                text += f"  {line['words']}"
+            print(json.dumps(line) if arguments.json else text, flush=True)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    print(", ".join(f"{n} {kind}" for kind, n in counts.items()), file=sys.stderr)
+
+
+def judge(detector: Any, path: str, found: Any) -> dict[str, Any]:
+    """A sample, or the error that it made, as a line of scores.jsonl; nothing is raised."""
+    from lsfa_lite.report_page.tables import values
+    from lsfa_lite.report_page.words import failed, judged
+
+    row = failed(path, found)
+    if not isinstance(found, Exception):
+        try:
+            row = judged(found, detector.score(found), detector.calibration)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            row = failed(path, error)
+    line = values(0, row)
+    return {name: value for name, value in line.items() if name not in ("rank", "key", "cloud")}
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -139,6 +139,33 @@ def test_recalibrate_makes_a_new_model_from_good_scans(cleaned, model, tmp_path,
     assert {k for k in old if old[k] != new[k]} == {"calibration"}
 
 
+def test_watch_scores_what_arrives_until_it_is_told_to_end(cleaned, model, tmp_path):
+    """As a service runs it: another process, lines of JSON, SIGTERM."""
+    call = [sys.executable, "-m", "lsfa_lite", "watch", str(tmp_path), "--model", str(model)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*call, "--json"], stdout=pipe, stderr=pipe, text=True) as process:
+        for role in ("rgb", "xyz"):
+            shutil.copytree(cleaned / "ring/test/hole" / role, tmp_path / role)
+        first = json.loads(process.stdout.readline())
+        (tmp_path / "rgb/bad.png").write_text("no picture")
+        (tmp_path / "xyz/bad.tiff").write_text("no cloud")
+        second = json.loads(process.stdout.readline())
+        process.terminate()
+        rest, told = process.communicate(timeout=60)
+    assert first["path"] == str(tmp_path / "rgb/000.png")
+    assert first["verdict"] == ("bad" if first["image_score"] > first["threshold"] else "good")
+    assert list(first) == list(second)
+    assert (second["verdict"], second["image_score"]) == ("failed", None)
+    assert "bad.png: cannot be read as a picture" in second["words"]
+    assert (process.returncode, rest) == (0, "")
+    assert told.splitlines()[-1] in ("1 good, 0 bad, 1 failed", "0 good, 1 bad, 1 failed")
+
+
+def test_watch_needs_a_folder(tmp_path, capsys):
+    assert main(["watch", str(tmp_path / "nowhere"), "--model", "m"]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
+
+
 def test_evaluate_prints_a_table_and_json(cleaned, model, tmp_path, capsys, caplog):
     assert main(["evaluate", str(model), str(cleaned), "ring"]) == 0
     text = capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,25 +60,17 @@ class Report:
         fused = scored.anomaly_map / max(scored.map_threshold, 1e-12)
         if len(heats) > 1:
             heats["fused"] = fused
-        row = Row(
-            key,
-            printable(scored.path),
-            "bad" if scored.is_anomalous else "good",
-            words.verdict(sample, scored, calibration),
-            scored.image_score,
-            scored.threshold,
-            scored.promised,
-            "+".join(scored.modality_scores),
-            scored.modality_scores,
-            write_pictures(folder, under, heats, sample.foreground),
-            write_clouds(folder, key, sample, scored, next(iter(under.values())), fused),
+        row = replace(
+            words.judged(sample, scored, calibration, key),
+            pictures=write_pictures(folder, under, heats, sample.foreground),
+            points=write_clouds(folder, key, sample, scored, next(iter(under.values())), fused),
         )
         self.rows.append(row)
         return row
 
     def fail(self, path: str, why: str) -> Row:
         """One scan that could not be scored, or in which no part was seen: a line of its own."""
-        row = Row(self._key(path), printable(path), "failed", printable(why))
+        row = words.failed(path, why, self._key(path))
         self.rows.append(row)
         return row
 
@@ -85,11 +78,6 @@ class Report:
         """A number, and of the name what any file system and any address can hold."""
         plain = re.sub(r"[^A-Za-z0-9]+", "-", Path(path).stem).strip("-")[:40]
         return f"{len(self.rows):04d}-{plain}".rstrip("-")
-
-
-def printable(text: str) -> str:
-    """A path may hold bytes that are no text; they are shown as \\udc80 and the like."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def sense_heat(calibration: Calibration, modality: Modality, values: np.ndarray) -> np.ndarray:

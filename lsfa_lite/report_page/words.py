@@ -9,6 +9,7 @@ import numpy as np
 from lsfa_lite.config import Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
+from lsfa_lite.report_page.rows import Row
 from lsfa_lite.scoring.calibration import Calibration
 
 SENSE: dict[Modality, str] = {"rgb": "colour", "3d": "depth"}
@@ -27,6 +28,31 @@ def promise(calibration: Calibration, senses: str, wanted: float | None = None) 
         need = math.ceil(1 / wanted - 1 - 1e-9)
         text += f" {100 * wanted:.3g} were asked for: that takes {need} good parts or more."
     return text
+
+
+def judged(sample: Sample, scored: Scored, calibration: Calibration, key: str = "") -> Row:
+    """One part that was scored, as a row without pictures."""
+    return Row(
+        key,
+        printable(scored.path),
+        "bad" if scored.is_anomalous else "good",
+        verdict(sample, scored, calibration),
+        scored.image_score,
+        scored.threshold,
+        scored.promised,
+        "+".join(scored.modality_scores),
+        scored.modality_scores,
+    )
+
+
+def failed(path: str, why: object, key: str = "") -> Row:
+    """One scan that could not be scored, or in which no part was seen."""
+    return Row(key, printable(path), "failed", printable(why))
+
+
+def printable(text: object) -> str:
+    """A path may hold bytes that are no text; they are shown as \\udc80 and the like."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def verdict(sample: Sample, scored: Scored, calibration: Calibration) -> str:
