@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from lsfa_lite.config import BackgroundConfig, Config, Modality
+from lsfa_lite.data.scans import ROLES
 from lsfa_lite.detector import LSFADetector
 from lsfa_lite.scoring.calibration import Calibration
 
@@ -56,7 +57,10 @@ class Row:
 
     @property
     def name(self) -> str:
-        return Path(self.path).name or self.path
+        """The file; in a data set's layout, where all are called 000.png, with its folder."""
+        path = Path(self.path)
+        kind = path.parent.parent.name if path.parent.name in ROLES else ""
+        return f"{kind}/{path.name}" if kind else path.name or self.path
 
 
 def worst_first(rows: list[Row]) -> list[Row]:

@@ -14,7 +14,7 @@ from batch import BOTH, ODD_NAMES, about, sample, scored
 from conftest import without
 from PIL import Image
 
-from lsfa_lite.report_page import open_report
+from lsfa_lite.report_page import Row, open_report
 from lsfa_lite.report_page.clouds import MOST, thinned
 from lsfa_lite.report_page.histogram import BINS, bins, counted
 from lsfa_lite.report_page.pictures import SIDE, relief, window
@@ -198,6 +198,19 @@ def test_relief_is_bright_where_it_is_near_whatever_the_tilt():
     assert (flat[~part.valid] == 0).all()
     np.testing.assert_allclose(flat, other, atol=1e-3)
     assert np.isfinite(relief(np.where(part.valid[..., None], [0.0, 0.0, 0.4], 0))).all()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("ring/test/hole/rgb/000.png", "hole/000.png"),
+        ("mine/part1.png", "part1.png"),
+        ("rgb/part1.png", "part1.png"),
+        ("<array>", "<array>"),
+    ],
+)
+def test_a_part_is_called_by_its_file_and_where_all_are_alike_by_its_defect_too(path, name):
+    assert Row("0000", path, "good", "").name == name
 
 
 def test_the_promise_in_words():

@@ -178,7 +178,7 @@ def tab(browser: Any, folder: Path, request: Any) -> Iterator[Any]:
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("requestfailed", lambda request: errors.append(request.url))
     tab.on("dialog", lambda dialog: errors.append(f"a dialog: {dialog.message}"))
-    tab.goto((folder / "index.html").as_uri(), wait_until="commit")
+    tab.goto((folder / "index.html").as_uri())
     yield tab
     context.close()
     assert errors == []
@@ -186,18 +186,20 @@ def tab(browser: Any, folder: Path, request: Any) -> Iterator[Any]:
 
 def test_the_first_picture_is_there_soon_and_the_others_wait(browser: Any, folder: Path):
     seen = "[...document.images].filter(one => one.complete && one.naturalWidth).length"
-    took = []
-    for _ in range(3):  # a busy machine may be slow once
+    took = SOONEST
+    for _ in range(5):  # a busy machine may be slow once
         tab = browser.new_page(viewport={"width": 390, "height": 844})
         start = time.perf_counter()
         tab.goto((folder / "index.html").as_uri(), wait_until="commit")
         tab.wait_for_function(f"{seen} > 0")
-        took.append(time.perf_counter() - start)
+        took = time.perf_counter() - start
         tab.wait_for_load_state("load")
         loaded = tab.evaluate(seen)
         tab.close()
-    assert min(took) < SOONEST
-    assert 0 < loaded < 100
+        assert 0 < loaded < 100
+        if took < SOONEST:
+            return
+    pytest.fail(f"{took:.1f} seconds to the first picture")
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
@@ -209,7 +211,6 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
     indirect=True,
 )
 def test_the_page_fits_and_its_words_can_be_read(tab: Any):
-    tab.wait_for_load_state("load")
     tab.locator(".turn").first.click()
     tab.wait_for_function("document.querySelector('.viewer output').textContent")
     width = tab.viewport_size["width"]
@@ -264,7 +265,6 @@ def test_filters_and_search(tab: Any):
 
 
 def test_keys_walk_through_what_is_shown(tab: Any):
-    tab.wait_for_load_state("load")
     ranks = []
     for key in ("j", "j", "ArrowDown", "k", "ArrowUp", "k", "b", "j", "f", "j", "j", "j"):
         tab.keyboard.press(key)
@@ -284,7 +284,6 @@ def test_keys_walk_through_what_is_shown(tab: Any):
 
 
 def test_a_cloud_is_loaded_when_asked_for_turned_and_lit(tab: Any):
-    tab.wait_for_load_state("load")
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     tab.keyboard.press("j")
