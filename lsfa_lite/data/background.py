@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 SETTINGS = "clean.json"  # in the root of a cleaned data set
 JUDGES = 1000  # points of the border, and as many of the scan, that judge a hypothesis
+MOSTLY = 0.5  # of the border that a table fills; a part that touches the frame fills less
 REFITS = 5  # three points carry the sensor's noise; a few rounds of least squares settle it
 
 
@@ -48,7 +49,7 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
     """One pass: cut the plane, keep the clustered part, blank the rest."""
     xyz = sample.xyz
     assert xyz is not None  # remove_background has made sure
-    kept = part_pixels(xyz, config)  # (H, W)
+    kept = part_pixels(xyz, table_plane(sample, config), config)  # (H, W)
     if not kept.any():
         cure = "lower plane_distance or cluster_points, or raise cluster_radius"
         raise ValueError(f"{sample.path}: nothing is left of the part; {cure}")
@@ -57,10 +58,25 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
     return dataclasses.replace(sample, xyz=blank(xyz, kept), rgb=rgb)
 
 
-def part_pixels(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray:
+def table_plane(sample: Sample, config: BackgroundConfig) -> np.ndarray | None:
+    """The table's plane (4,), or None where there is none, or where it was cut away already.
+
+    A second look must not take a flat part at the frame's edge for the table. Cut away is: most of
+    the border is empty, and black around what is left (where a sensor has holes a camera sees).
+    """
+    assert sample.xyz is not None
+    b, strips = config.border, np.ones(sample.shape, dtype=bool)
+    strips[b:-b, b:-b] = False
+    if sample.valid[strips].mean() < MOSTLY:
+        around = ~ndimage.binary_fill_holes(sample.valid)  # (H, W)
+        if sample.rgb is None or not sample.rgb[around].any():
+            return None
+    return border_plane(sample.xyz, config)
+
+
+def part_pixels(xyz: np.ndarray, plane: np.ndarray | None, config: BackgroundConfig) -> np.ndarray:
     """(H, W, 3) metres -> (H, W) bool: seen, in front of the table, and in the kept cluster."""
     kept = valid_pixels(xyz)
-    plane = border_plane(xyz, config)
     if plane is not None:
         # Signed, not absolute: what lies behind the table is no part either.
         kept &= plane_distance(xyz, plane) > config.plane_distance
