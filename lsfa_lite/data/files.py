@@ -11,35 +11,48 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
+from lsfa_lite.data.masks import class_ids
 from lsfa_lite.data.sample import Sample
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """PNG or JPEG -> (H, W, 3) uint8. Grey pictures are repeated, an alpha channel is dropped.
+    """PNG or JPEG -> (H, W, 3) uint8, turned as its EXIF orientation says.
 
-    Raises FileNotFoundError, or ValueError for a file that is damaged or has more than 8 bit.
+    Grey pictures are repeated, an alpha channel is dropped. Raises FileNotFoundError, or ValueError
+    for a file that is damaged or has more than 8 bit.
     """
-    with named_error(path, "a picture (PNG or JPEG)"), Image.open(path) as picture:
-        if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "1"):
+    with opened(path, "a picture (PNG or JPEG)") as picture:
+        if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
             raise ValueError(f"{path}: mode {picture.mode}; save it as an 8-bit RGB picture")
-        return np.array(picture.convert("RGB"))
+        return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def read_ids(path: str | Path) -> np.ndarray:
-    """Ground-truth PNG -> (H, W) int32 of class ids; 0 is good. Of colour, the largest channel."""
-    with named_error(path, "a ground-truth picture (PNG)"), Image.open(path) as picture:
-        ids = np.array(picture).astype(np.int32)
-    if ids.ndim == 3:
-        bands = ids.shape[-1]
-        colours = bands - 1 if bands in (2, 4) else bands  # the last of LA and RGBA is alpha
-        ids = ids[..., :colours].max(axis=-1)  # (H, W)
-    return ids
+    """Ground-truth picture -> (H, W) int32 of class ids; 0 is good. `masks.class_ids` has the rule.
+
+    Raises FileNotFoundError, or ValueError for a file that is damaged, or has lost its ids.
+    """
+    with opened(path, "a ground-truth picture (PNG)") as picture:
+        return class_ids(ImageOps.exif_transpose(picture), picture.format or "", str(path))
+
+
+@contextmanager
+def opened(path: str | Path, expected: str) -> Iterator[Image.Image]:
+    """A picture, to be read inside. Colour of 16 bits is refused: Pillow cuts to the high byte."""
+    with named_error(path, expected), Image.open(path) as picture:
+        raw = next((str(np.atleast_1d(tile[3])[0]) for tile in picture.tile[:1]), "")
+        if ";16" in raw and not raw.startswith(("I", "BGR")):  # BGR;16 is 5 + 6 + 5 bits
+            raise ValueError(
+                f"{path}: 16 bits per channel; save it as an 8-bit RGB picture, by one rule for "
+                "all parts (values of a 12-bit camera divided by 16)"
+            )
+        yield picture
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """Ground-truth PNG -> (H, W) bool: > 0, for MVTec writes class ids (253, 254, ...), not 255."""
+    """Ground truth -> (H, W) bool: id > 0, for MVTec writes class ids (253, 254, ...), not 255."""
     return read_ids(path) > 0
 
 
