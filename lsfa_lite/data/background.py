@@ -18,8 +18,9 @@ from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
 from lsfa_lite.data.mvtec3d import categories, list_split, not_there
 from lsfa_lite.data.processes import in_processes
-from lsfa_lite.data.sample import Sample, valid_pixels
+from lsfa_lite.data.sample import NoPart, Sample, valid_pixels
 from lsfa_lite.data.scans import SPLITS, Entry, read_scan
+from lsfa_lite.data.units import likely_unit, spacing
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +52,24 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
     assert xyz is not None  # remove_background has made sure
     kept = part_pixels(xyz, table_plane(sample, config), config)  # (H, W)
     if not kept.any():
-        cure = "lower plane_distance or cluster_points, or raise cluster_radius"
-        raise ValueError(f"{sample.path}: nothing is left of the part; {cure}")
+        raise nothing_left(sample, config)
     coloured = kept | holes(kept, sample.valid)
     rgb = None if sample.rgb is None else blank(sample.rgb, coloured)
     return dataclasses.replace(sample, xyz=blank(xyz, kept), rgb=rgb)
+
+
+def nothing_left(sample: Sample, config: BackgroundConfig) -> ValueError:
+    """Why: another unit, pixels too far apart for a cluster, or that no part was there."""
+    assert sample.xyz is not None
+    text, apart = f"{sample.path}: nothing is left of the part", spacing(sample.xyz)
+    if unit := likely_unit(sample.xyz):
+        cure = f"multiply by {unit.metres:g}, or give that as depth_scale"
+        return ValueError(f"{text}: the cloud seems to be in {unit.name}, not metres; {cure}")
+    if apart > config.cluster_radius:
+        far = f"its pixels lie {apart * 1000:.1f} mm apart, farther than cluster_radius"
+        return ValueError(f"{text}: {far}; raise it to {3 * apart:.2g} (metres)")
+    cure = "lower plane_distance or cluster_points, or raise cluster_radius"
+    return NoPart(f"{text}; {cure}")
 
 
 def table_plane(sample: Sample, config: BackgroundConfig) -> np.ndarray | None:

@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from PIL import Image
 
-from lsfa_lite.checked import Checked, Finite, Positive, Rule
 from lsfa_lite.data.files import checked_cloud, named_error, read_tiff
+from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.quiet_open3d import open3d
-
-Unit = Annotated[
-    float, Rule("metres per unit (0.001 for millimetres, 1 for metres)", lambda x: 0 < x <= 1)
-]
-
-
-@dataclass(frozen=True)
-class Intrinsics(Checked):
-    """A pinhole camera: u = fx x / z + cx, v = fy y / z + cy."""
-
-    fx: Positive  # pixels
-    fy: Positive  # pixels
-    cx: Finite  # pixels, principal point, from the left
-    cy: Finite  # pixels, from the top
-    depth_scale: Unit = 0.001  # metres per unit of the depth file
-
-    @classmethod
-    def from_json(cls, path: str | Path) -> Intrinsics:
-        """Read {"fx": ..., "fy": ..., "cx": ..., "cy": ..., "depth_scale": ...}."""
-        try:
-            return cls(**json.loads(Path(path).read_text()))
-        except (TypeError, ValueError) as error:
-            names = "fx, fy, cx, cy, depth_scale"
-            raise ValueError(f"{path}: {error}; expected a JSON object with {names}") from error
 
 
 def depth_to_xyz(depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
     """Depth along the optical axis -> organised cloud.
 
-    depth (H, W) in units of intrinsics.depth_scale metres; 0, negative, NaN or Inf is "not seen".
+    depth (H, W) in units of intrinsics.depth_scale metres; 0, negative, NaN, Inf, and the largest
+    number of an integer type (saturated) are "not seen".
     Returns (H, W, 3) float32, metres, camera frame (x right, y down, z away from the camera),
     (0, 0, 0) where nothing was seen.
     """
     if depth.ndim != 2:
         raise ValueError(f"depth has shape {depth.shape}, expected one channel: (H, W)")
+    if (intrinsics.height or depth.shape[0], intrinsics.width or depth.shape[1]) != depth.shape:
+        size = f"{intrinsics.width} x {intrinsics.height}"
+        raise ValueError(
+            f"{depth.shape[1]} x {depth.shape[0]} pixels of depth, but the camera's intrinsics are "
+            f"those of {size}; take the ones of this size"
+        )
     seen = np.isfinite(depth) & (depth > 0)
+    if np.issubdtype(depth.dtype, np.integer):
+        seen &= depth < np.iinfo(depth.dtype).max
     z = np.where(seen, depth, 0) * intrinsics.depth_scale  # (H, W) metres
     v, u = np.indices(depth.shape)
     x = (u - intrinsics.cx) / intrinsics.fx * z
@@ -62,8 +44,16 @@ def read_cloud(
     """Any supported 3D file -> (H, W, 3) float32, metres.
 
     A file of one channel is depth and needs `intrinsics`; a PLY needs `shape`, the (H, W) of its
-    picture. Raises FileNotFoundError or ValueError, naming the file and the cure.
+    picture. Numbers that are no distances become holes (`units.outliers`).
+    Raises FileNotFoundError or ValueError, naming the file and the cure.
     """
+    return checked_cloud(path, raw_cloud(path, intrinsics, shape))
+
+
+def raw_cloud(
+    path: str | Path, intrinsics: Intrinsics | None = None, shape: tuple[int, int] | None = None
+) -> np.ndarray:
+    """The same before it is checked, as the file has it."""
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in (".ply", ".pcd"):
@@ -81,8 +71,11 @@ def read_cloud(
                 f"{path}: is a depth image, which needs the camera: pass Intrinsics(fx, fy, cx, "
                 "cy, depth_scale), or write them to intrinsics.json in the folder"
             )
-        array = depth_to_xyz(array, intrinsics)
-    return checked_cloud(path, array)
+        try:
+            array = depth_to_xyz(array, intrinsics)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return array
 
 
 def read_depth_png(path: Path) -> np.ndarray:

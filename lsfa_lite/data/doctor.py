@@ -13,9 +13,10 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data.background import background_of, border_plane
-from lsfa_lite.data.depth import Intrinsics, read_cloud
+from lsfa_lite.data.depth import read_cloud
 from lsfa_lite.data.files import read_ids, read_rgb
 from lsfa_lite.data.folder import Folder
+from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.mvtec3d import categories, list_split
 from lsfa_lite.data.sample import valid_pixels
 from lsfa_lite.data.scans import SPLITS, Entry

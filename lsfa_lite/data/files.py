@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import uuid
@@ -15,6 +16,9 @@ from PIL import Image, ImageOps
 
 from lsfa_lite.data.masks import class_ids
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.data.units import outliers
+
+logger = logging.getLogger(__name__)
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -65,7 +69,8 @@ def read_tiff(path: str | Path) -> np.ndarray:
 def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
     """What was read from `path` -> (H, W, 3) float32, metres, (0, 0, 0) where nothing was seen.
 
-    ValueError, naming the file, for other channels, integers, NaN, millimetres, and all zero.
+    Outliers become holes, and are counted in the log. ValueError, naming the file, for other
+    channels, integers, NaN, millimetres, and all zero.
     """
     if xyz.ndim != 3 or xyz.shape[-1] != 3:
         cure = "; move the first axis last" if xyz.ndim == 3 and xyz.shape[0] == 3 else ""
@@ -76,6 +81,9 @@ def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
             "has one channel and needs the camera's intrinsics"
         )
     xyz = xyz.astype(np.float32, copy=False)
+    if (far := outliers(xyz)).any():
+        logger.info("%s: %d pixels hold no distance: taken as not seen", path, far.sum())
+        xyz = np.where(far[..., None], 0, xyz)
     Sample(rgb=None, xyz=xyz, path=str(path))  # finite, metres, not empty
     return xyz
 
@@ -149,4 +157,7 @@ def named_error(path: str | Path, expected: str) -> Iterator[None]:
         if str(path) in str(error) and isinstance(error, ValueError):
             raise
         text = f"{path}: cannot be read as {expected} ({error})"
+        if "imagecodecs" in str(error):  # tifffile's own words
+            cure = "pip install imagecodecs, or save the file without compression"
+            raise ValueError(f"{text}; {cure}") from error
         raise ValueError(f"{text}; damaged or cut short: copy or export it again") from error

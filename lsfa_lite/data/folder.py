@@ -13,7 +13,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from lsfa_lite.data.depth import Intrinsics, depth_to_xyz
+from lsfa_lite.data.depth import depth_to_xyz
+from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.scans import (
     CLOUDS,
     PICTURES,
@@ -42,15 +43,13 @@ class Folder(Scans):
         folder = path if path.is_dir() else path.parent
         if path.is_file() and folder.name in ROLES:
             folder = folder.parent
-        if intrinsics is None and (folder / "intrinsics.json").is_file():
-            intrinsics = Intrinsics.from_json(folder / "intrinsics.json")
-        self.intrinsics = intrinsics
+        self.intrinsics = intrinsics or Intrinsics.in_folder(folder)
         files = collect(folder, folder)
         if path.is_file():
             stem = role_and_stem(path)[1]
             files = {role: {s: p for s, p in f.items() if s == stem} for role, f in files.items()}
         entries = pair(folder, files)
-        super().__init__(entries, partial(read_scan, intrinsics=intrinsics))
+        super().__init__(entries, partial(read_scan, intrinsics=self.intrinsics))
         if not entries:
             raise ValueError(
                 f"{path}: no scans; expected pictures ({', '.join(PICTURES)}) or clouds "

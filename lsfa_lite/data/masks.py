@@ -24,7 +24,7 @@ def class_ids(picture: Image.Image, form: str = "PNG", path: str = "mask") -> np
     if picture.mode in ("P", "PA"):
         ids = _of_palette(picture)
     else:
-        ids = _of_channels(np.atleast_3d(np.rint(picture)).astype(np.int32))
+        ids = _of_channels(np.atleast_3d(np.rint(np.array(picture))).astype(np.int32))
     lossy, top = form in LOSSY, int(ids.max(initial=0))
     if lossy and 0 < top < 128:
         raise ValueError(

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FARTHEST = 20.0  # metres; a larger coordinate is a file in millimetres
+from lsfa_lite.data.units import FARTHEST, likely_unit, outliers
+
+
+class NoPart(ValueError):
+    """Nothing of a part was seen: no mistake of a file's, and the worst of defects."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,6 +118,8 @@ def check(sample: Sample) -> None:
             raise ValueError(f"{path}: {name} has shape {array.shape}, expected (H, W, 3)")
     for problem in (*_odd_colours(rgb), *_odd_points(xyz)):
         raise ValueError(f"{path}: {problem}")
+    if xyz is not None and not xyz.any():
+        raise NoPart(f"{path}: xyz is zero everywhere; the sensor saw nothing in this scan")
     if rgb is not None and xyz is not None and rgb.shape != xyz.shape:
         sizes = f"rgb is {rgb.shape[:2]} but xyz is {xyz.shape[:2]}"
         raise ValueError(f"{path}: {sizes}; both must be the same size, pixel on pixel")
@@ -138,7 +144,10 @@ def _odd_points(xyz: np.ndarray | None) -> Iterator[str]:
         yield f"xyz is {xyz.dtype}, expected float32 in metres"
     elif bad := np.count_nonzero(~np.isfinite(xyz).all(axis=-1)):
         yield f"xyz has NaN or Inf in {bad} pixels; write (0, 0, 0) where nothing was seen"
-    elif not xyz.any():
-        yield "xyz is zero everywhere; the sensor saw nothing in this scan"
-    elif (far := np.abs(xyz).max()) > FARTHEST:
-        yield f"xyz reaches {far:.0f}, which cannot be metres; millimetres must be divided by 1000"
+    elif (far := np.abs(xyz).max(initial=0)) > FARTHEST:
+        if count := np.count_nonzero(outliers(xyz)):
+            yield f"xyz reaches {far:.0f} in {count} pixels: no distances; write (0, 0, 0) there"
+        unit, text = likely_unit(xyz), f"xyz reaches {far:.0f}, which cannot be metres"
+        if unit is not None and unit.name != "millimetres":
+            yield f"{text}; it seems to be in {unit.name}: multiply by {unit.metres:g}"
+        yield f"{text}; millimetres must be divided by 1000"

@@ -11,8 +11,9 @@ from typing import overload
 
 import numpy as np
 
-from lsfa_lite.data.depth import Intrinsics, read_cloud
+from lsfa_lite.data.depth import read_cloud
 from lsfa_lite.data.files import read_mask, read_rgb
+from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.sample import Sample, senses, verdict
 
 SPLITS = ("train", "validation", "test")
