@@ -19,6 +19,7 @@ from lsfa_lite.adaptation.train import Adaptation, train
 from lsfa_lite.config import LITE, BackgroundConfig, Config, Modality, from_json, to_json
 from lsfa_lite.data.ahead import read_ahead
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.data.scans import Good
 from lsfa_lite.features.extract import (
     AT_ONCE,
     Extractor,
@@ -121,11 +122,18 @@ class LSFADetector:
         if isinstance(train, Sample) or len(train) < 2:
             count = 1 if isinstance(train, Sample) else len(train)
             raise ValueError(f"{count} training samples; at least two good ones are needed")
+        train = Good(train, "training")
         parts = self.extractor.stack(train, self.config.modalities, progress, packed=True)
         names = self._shared(parts)
         held_out = None
         if validation is not None and len(validation):
+            validation = Good(validation, "validation")
             held_out = self.extractor.stack(validation, names, progress, packed=True)
+            if missing := [m for m in names if m not in held_out.features]:
+                raise ValueError(
+                    f"validation: no {' and no '.join(missing)} in (all of) its samples, which the "
+                    "training parts have; add it, or fit without the validation split"
+                )
         return self.fit_features(parts, held_out, progress=progress, checkpoint=checkpoint)
 
     def fit_features(

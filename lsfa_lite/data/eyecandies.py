@@ -82,7 +82,7 @@ def list_split(folder: Path, light: int) -> list[Entry]:
         missing, there = sorted(items, key=lambda name: bool(items[name]))
         cure = "unpack the category again" + (", or choose another light" if depth else "")
         raise ValueError(f"{folder}: has *_{there} but no *_{missing}; {cure}")
-    return pair(folder, {"rgb": rgb, "xyz": depth, "gt": {}}, label=0, defect="good")
+    return pair({"rgb": rgb, "xyz": depth, "gt": {}}, label=0, defect="good")
 
 
 def annotate(entry: Entry) -> Entry:

@@ -4,8 +4,9 @@
     part1.png + part1_depth.png     or      rgb/part1.png + depth/part1.png
     part1.png + part1.ply           or      rgb/part1.png + cloud/part1.ply
 
-Depth (16-bit PNG, TIFF or NPY of one channel) needs the camera's intrinsics. Ground truth, if
-there is any, is gt/part1.png or part1_gt.png. Pictures alone, or clouds alone, are fine too.
+Recorders' color/ is rgb/ too (`scans.WORDS` has all the names). Depth (16-bit PNG, TIFF or NPY of
+one channel) needs the camera's intrinsics. Ground truth, if there is any, is gt/part1.png or
+part1_gt.png. Pictures alone, or clouds alone, are fine too, of a whole folder or of some scans.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lsfa_lite.data.scans import (
     ROLES,
     Scans,
     collect,
-    pair,
+    entries_of,
     read_scan,
     role_and_stem,
 )
@@ -41,14 +42,14 @@ class Folder(Scans):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
         folder = path if path.is_dir() else path.parent
-        if path.is_file() and folder.name in ROLES:
-            folder = folder.parent
+        role = ROLES.get(folder.name.lower()) if path.is_file() else None
+        folder = folder.parent if role else folder
         self.intrinsics = intrinsics or Intrinsics.in_folder(folder)
         files = collect(folder, folder)
         if path.is_file():
-            stem = role_and_stem(path)[1]
+            stem = role_and_stem(path, role)[1]
             files = {role: {s: p for s, p in f.items() if s == stem} for role, f in files.items()}
-        entries = pair(folder, files)
+        entries = entries_of(files)
         super().__init__(entries, partial(read_scan, intrinsics=self.intrinsics))
         if not entries:
             raise ValueError(

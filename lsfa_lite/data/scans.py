@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -19,7 +20,12 @@ from lsfa_lite.data.sample import Sample, senses, verdict
 SPLITS = ("train", "validation", "test")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 CLOUDS = (".tiff", ".tif", ".npy", ".ply", ".pcd")
-ROLES = {"rgb": "rgb", "xyz": "xyz", "depth": "xyz", "cloud": "xyz", "gt": "gt", "mask": "gt"}
+WORDS = {  # folders, and endings of names (part1_depth.png), in any case
+    "rgb": ("rgb", "color", "colour", "image", "images"),
+    "xyz": ("xyz", "depth", "cloud", "clouds", "pointcloud"),
+    "gt": ("gt", "mask", "masks", "ground_truth"),
+}
+ROLES = {word: role for role, words in WORDS.items() for word in words}
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,17 +126,44 @@ def read_scan(entry: Entry, intrinsics: Intrinsics | None = None) -> Sample:
     return Sample(rgb, xyz, mask, label, entry.defect, str(entry.path))
 
 
+class Good(Sequence[Sample]):
+    """The same samples; one that is labelled defective is refused, at once or where it is read."""
+
+    def __init__(self, samples: Sequence[Sample], what: str):
+        self.samples, self.what = samples, what
+        for entry in samples.entries if isinstance(samples, Scans) else ():
+            if entry.label == 1:
+                self._refuse(str(entry.path))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: Any) -> Any:
+        sample = self.samples[index]
+        if sample.label == 1:
+            self._refuse(sample.path)
+        return sample
+
+    def _refuse(self, path: str) -> None:
+        cure = "only good parts may be learned from: take it out"
+        raise ValueError(f"{path}: is labelled defective, and among the {self.what} parts; {cure}")
+
+
 def collect(folder: Path, *more: Path) -> dict[str, dict[str, Path]]:
     """{"rgb": {stem: file}, "xyz": ..., "gt": ...} of its subfolders by role, and of `more`.
 
-    Hidden files and other kinds of files are passed over.
+    Hidden files and other kinds of files are passed over. Stems are compared in Unicode's composed
+    form: some systems write an umlaut as one character, some as two.
     """
+    inside = list(folder.iterdir()) if folder.is_dir() else []
+    places = {p: ROLES.get(p.name.lower()) for p in inside if p.is_dir()}
+    places = {p: role for p, role in places.items() if role}
+    places |= {p: "xyz" if ROLES.get(p.name.lower()) == "xyz" else None for p in more}
     files: dict[str, dict[str, Path]] = {"rgb": {}, "xyz": {}, "gt": {}}
-    places = [*more, *(folder / name for name in ROLES)]
     for path in sorted(p for place in places if place.is_dir() for p in place.iterdir()):
         if path.suffix.lower() not in PICTURES + CLOUDS or path.name.startswith("."):
             continue
-        role, stem = role_and_stem(path)
+        role, stem = role_and_stem(path, places[path.parent])
         if stem in files[role]:
             raise ValueError(
                 f"{path}: {files[role][stem].name} of the same stem is {role} too; remove one"
@@ -139,32 +172,46 @@ def collect(folder: Path, *more: Path) -> dict[str, dict[str, Path]]:
     return files
 
 
-def role_and_stem(path: Path) -> tuple[str, str]:
-    """What a file is (rgb, xyz or gt), by its folder, its ending (_depth, ...) or its type."""
-    if path.parent.name in ROLES:
-        return ROLES[path.parent.name], path.stem
-    stem, _, ending = path.stem.rpartition("_")
-    if stem and ending in ROLES:
-        return ROLES[ending], stem
-    return ("rgb" if path.suffix.lower() in PICTURES else "xyz"), path.stem
+def composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
-def pair(
-    where: Path, files: dict[str, dict[str, Path]], label: int | None = None, defect: str = ""
+def role_and_stem(path: Path, role: str | None = None) -> tuple[str, str]:
+    """What a file is (rgb, xyz or gt), by its folder's role, its ending (_depth, ...) or type."""
+    name = composed(path.stem)
+    stem, _, ending = name.rpartition("_")
+    said = ROLES.get(ending.lower()) if stem else None
+    if said and role in (None, said):
+        return said, stem
+    return role or ("rgb" if path.suffix.lower() in PICTURES else "xyz"), name
+
+
+def entries_of(
+    files: dict[str, dict[str, Path]], label: int | None = None, defect: str = ""
 ) -> list[Entry]:
-    """Match files by stem. A folder with one modality only is fine; one with holes is not."""
+    """Match files by stem; what is not there is None."""
     rgb, xyz, gt = files["rgb"], files["xyz"], files["gt"]
-    if rgb and xyz and set(rgb) != set(xyz):
-        stem = min(set(rgb) ^ set(xyz))
+    stems = sorted({*rgb, *xyz})
+    return [Entry(rgb.get(s), xyz.get(s), gt.get(s), label, defect) for s in stems]
+
+
+def gaps(files: dict[str, dict[str, Path]]) -> Iterator[str]:
+    """What should be there and is not, in words: a cloud, a picture, or the scan of a mask."""
+    rgb, xyz = files["rgb"], files["xyz"]
+    for stem in sorted(set(rgb) ^ set(xyz)) if rgb and xyz else []:
         there, missing = ("rgb", "3D") if stem in rgb else ("3D", "rgb")
-        raise ValueError(
+        yield (
             f"{rgb.get(stem) or xyz[stem]}: has no {missing} file of the same stem {stem!r}; "
             f"add it, or remove this {there} file"
         )
-    stems = sorted(rgb or xyz)
-    lacking = [stem for stem in stems if gt and stem not in gt]
-    spare = sorted(set(gt) - set(stems))
-    if lacking or spare:
-        text = f"no ground truth for {lacking[0]!r}" if lacking else f"{gt[spare[0]]} has no scan"
-        raise ValueError(f"{where}: {text}; ground truth must be there for all scans or for none")
-    return [Entry(rgb.get(s), xyz.get(s), gt.get(s), label, defect) for s in stems]
+    for stem in sorted(set(files["gt"]) - {*rgb, *xyz}):
+        yield f"{files['gt'][stem]}: has no scan; add it, or remove this ground truth"
+
+
+def pair(
+    files: dict[str, dict[str, Path]], label: int | None = None, defect: str = ""
+) -> list[Entry]:
+    """`entries_of`; ValueError for the first of the gaps. One modality alone is fine."""
+    for gap in gaps(files):
+        raise ValueError(gap)
+    return entries_of(files, label, defect)

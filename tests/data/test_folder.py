@@ -219,15 +219,15 @@ def test_pickled_and_truncated_arrays_are_refused(tmp_path):
         Folder(tmp_path)[0]
 
 
-def test_holes_in_the_pairing_are_named(tmp_path):
+def test_a_scan_may_lack_what_others_have_and_two_of_one_stem_are_named(tmp_path):
     files.write_png(tmp_path / "a.png", rgb())
     files.write_png(tmp_path / "b.png", rgb())
     save_depth(tmp_path, "tiff", "a")
-    with pytest.raises(ValueError, match=r"b\.png: has no 3D file"):
-        Folder(tmp_path)
-    save_depth(tmp_path, "tiff", "b")
-    save_depth(tmp_path, "npy", "b")
-    with pytest.raises(ValueError, match=r"b\.tiff.*remove one"):
+    save_depth(tmp_path, "tiff", "c")
+    has = [(sample.rgb is not None, sample.xyz is not None) for sample in Folder(tmp_path)]
+    assert has == [(True, True), (True, False), (False, True)]
+    save_depth(tmp_path, "npy", "c")
+    with pytest.raises(ValueError, match=r"c\.tiff.*remove one"):
         Folder(tmp_path)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -105,9 +107,12 @@ def test_a_cloud_without_picture_is_named(root):
         MVTec3D(root, "gear")
 
 
-def test_half_labelled_folder_is_named(root):
+def test_what_was_not_marked_has_no_mask_and_a_mask_without_scan_is_named(root):
     write_sample(root / "gear/test/worn", "001", Sample(scan(1).rgb, scan(1).xyz))
-    with pytest.raises(ValueError, match="worn: no ground truth for '001'"):
+    masks = {Path(s.path).name: s.mask is None for s in MVTec3D(root, "gear").test[2:]}
+    assert masks == {"000.png": False, "001.png": True}
+    files.write_png(root / "gear/test/worn/gt/007.png", np.ones((6, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"worn.gt.007\.png: has no scan"):
         MVTec3D(root, "gear")
 
 
