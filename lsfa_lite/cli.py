@@ -81,7 +81,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--device", default="cpu")
     add_workers(evaluate)
 
-    command("doctor", "say what a data folder holds and what is wrong", "path")
+    doctor = command("doctor", "say what a data folder holds and what is wrong", "path")
+    doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
     if book := the_book():
         book.add_commands(sub, add_config)
     return top

@@ -40,22 +40,38 @@ def check_device(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--device {name}: {reason}; use cpu, or a device of torch") from error
 
 
-def clean(arguments: argparse.Namespace) -> None:
+def clean(arguments: argparse.Namespace) -> int:
     from lsfa_lite.config import BackgroundConfig
     from lsfa_lite.data.background import clean_folder
+    from lsfa_lite.data.scans import PassedOver
 
     asked = {"plane_distance": arguments.distance, "keep": arguments.keep, "pad": arguments.pad}
     config = BackgroundConfig(**{name: x for name, x in asked.items() if x is not None})
     where = arguments.src, arguments.out
-    clean_folder(*where, config, workers=arguments.workers, progress=True)
+    try:
+        clean_folder(*where, config, workers=arguments.workers, progress=True)
+    except PassedOver as error:
+        return account(error.batch)
+    return 0
 
 
-def describe_ahead(arguments: argparse.Namespace, detector: Any, *splits: Any) -> None:
+def account(batch: Any) -> int:
+    """Tell what was passed over and why, and how many are done; the exit status of the command."""
+    for sort, words in batch.passed:
+        print(f"passed over, {sort}: {words}", file=sys.stderr)
+    print(batch, file=sys.stderr)
+    return 1 if batch.passed else 0
+
+
+def describe_ahead(
+    arguments: argparse.Namespace, detector: Any, *splits: Any, strict: bool = True
+) -> None:
     from lsfa_lite.features.ahead import describe_ahead
 
     config, device = detector.config, arguments.device
     what = config.features, splits, detector.modalities or config.modalities
-    describe_ahead(*what, arguments.workers, config.seed, device=device, progress=True)
+    how = {"device": device, "progress": True, "strict": strict}
+    describe_ahead(*what, arguments.workers, config.seed, **how)
 
 
 def fit(arguments: argparse.Namespace) -> None:
@@ -75,30 +91,44 @@ def fit(arguments: argparse.Namespace) -> None:
     print(f"fitted on {what}: {arguments.out}")
 
 
-def score(arguments: argparse.Namespace) -> None:
+def score(arguments: argparse.Namespace) -> int:
     from lsfa_lite.data.folder import Folder, Intrinsics
+    from lsfa_lite.data.sample import NoPart
+    from lsfa_lite.data.scans import Batch
     from lsfa_lite.detector import LSFADetector, Scored
     from lsfa_lite.report import write_score_table, write_scores
 
     intrinsics = Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
     detector = LSFADetector.load(arguments.model, arguments.device)
-    rows: list[tuple[str, Scored]] = []
+    rows, batch = list[tuple[str, Scored]](), Batch()
     folders = [Folder(path, intrinsics) for path in arguments.paths]
     with report_of(arguments, detector) as report:
-        describe_ahead(arguments, detector, *folders)
-        for scans in folders:
-            for entry, sample in zip(scans.entries, scans, strict=True):
-                scored = detector.score([sample])[0]
-                name = f"{len(rows):03d}-{entry.stem}"
-                rows.append((name, scored))
+        describe_ahead(arguments, detector, *folders, strict=False)
+        for entry, read in [(e, scans) for scans in folders for e in scans.entries]:
+            name = f"{len(rows):03d}-{entry.stem}"
+            try:
+                sample = read.read(entry)
+                scored = detector.score(sample)
                 write_scores(arguments.out, name, sample, scored)
+            except (NoPart, *Batch.REFUSED) as error:
+                if report:
+                    report.fail(str(entry.path), str(error))
+                if not isinstance(error, NoPart):
+                    batch.pass_over(error)
+                    continue
+                scored = detector.no_part(str(entry.path))
+            else:
                 if report:
                     report.add(sample, scored)
-                verdict = "anomalous" if scored.is_anomalous else "good"
-                print(f"{scored.image_score:8.3f}  {verdict:9s}  {sample.path}")
+            rows.append((name, scored))
+            lacking = [m for m in detector.modalities if m not in scored.modality_scores]
+            told = f"  (without {', '.join(lacking)})" if lacking and scored.modality_scores else ""
+            print(f"{scored.image_score:8.3f}  {scored.verdict:9s}  {scored.path}{told}")
+    batch.done = len(rows)
     write_score_table(arguments.out / "scores.csv", rows)
     if report:
         print(f"report: {arguments.report / 'index.html'}")
+    return account(batch)
 
 
 def report_of(arguments: argparse.Namespace, detector: Any) -> AbstractContextManager[Any]:
@@ -199,5 +229,5 @@ def doctor(arguments: argparse.Namespace) -> int:
     from lsfa_lite.data.doctor import examine
 
     report = examine(arguments.path)
-    print(report)
+    print(json.dumps(report.as_dict(), indent=2) if arguments.json else report)
     return 0 if report.ok else 1

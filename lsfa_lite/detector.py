@@ -60,11 +60,17 @@ class Scored:
     path: str
     promised: float | None = None
 
+    @property
+    def verdict(self) -> str:
+        """In words: "good", "anomalous", or "no part seen" (`LSFADetector.no_part`)."""
+        if np.isinf(self.image_score):
+            return "no part seen"
+        return "anomalous" if self.is_anomalous else "good"
+
     def __repr__(self) -> str:
-        verdict = "anomalous" if self.is_anomalous else "good"
         senses = ", ".join(f"{m} {score:.3g}" for m, score in self.modality_scores.items())
         return (
-            f"Scored({verdict}: {self.image_score:.3f}, threshold {self.threshold:.3f}; "
+            f"Scored({self.verdict}: {self.image_score:.3f}, threshold {self.threshold:.3f}; "
             f"{senses}; {self.path})"
         )
 
@@ -274,6 +280,13 @@ class LSFADetector:
         read = samples if self._at_once == 1 else read_ahead(samples, 2 * self._at_once)
         shown = tqdm(read, "scores", len(samples), disable=not progress)
         return [one for some in chunks(shown, self._at_once) for one in self._score(some, wanted)]
+
+    def no_part(self, path: str) -> Scored:
+        """The verdict on a scan in which no part is seen (`NoPart`): the worst of defects."""
+        calibration, all_of = self._calibrated(), "+".join(self.modalities)
+        threshold, promised = calibration.thresholds[all_of]
+        limits = threshold, calibration.map_thresholds[all_of].value
+        return Scored(np.inf, np.zeros((1, 1), np.float32), {}, {}, *limits, True, path, promised)
 
     def predict(self, samples: Sequence[Sample]) -> np.ndarray:
         """(B,) int: 1 for an anomalous sample, 0 for a good one, as `Sample.label` counts."""

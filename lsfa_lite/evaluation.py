@@ -28,7 +28,9 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
 
     Returns {"samples": n, "all": metrics, "modalities": {"rgb": metrics, ...}, "defects": {...},
     "promised": rate of false alarms that the threshold promises, or None, "false_alarms": share of
-    good parts above it, "misses": share of defective below}.
+    good parts above it, "misses": share of defective below}. Where defective parts have no mask, or
+    an empty one, their pixels count nowhere: what is left without any is None, and "unmarked" has
+    {defect: (parts without mask, parts)}.
     Pixels are those of each sample's own frame. Where that was padded (`BackgroundConfig.pad`) the
     added ones are easy negatives, and AUPRO and P-AUROC rise: only to imitate earlier code.
     Raises ValueError where the test split has no good or no defective sample.
@@ -37,12 +39,13 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
     truth = [(_label(sample), _mask(sample), sample.defect) for sample in samples]
     labels = np.array([label for label, _, _ in truth])
     regions = [find_regions(mask) for _, mask, _ in truth]  # once for every view
+    marked = np.array([label == 0 or mask.any() for label, mask, _ in truth])
     called = np.array([s.is_anomalous for s in scored])
     scores = np.array([s.image_score for s in scored])
     fused = take_apart([s.anomaly_map for s in scored], regions)
     table: Table = {
         "samples": len(samples),
-        "all": metrics(scores, labels, merged(fused)),
+        "all": metrics(scores, labels, _known(fused, marked)),
         "modalities": {},
         "defects": {},
         "promised": scored[0].promised,
@@ -53,22 +56,29 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
     for defect in sorted({name for label, _, name in truth if label == 1}):
         its = np.array([label == 1 and name == defect for label, _, name in truth])
         rows = its | (labels == 0)
-        bad = merged([fused[i] for i in np.flatnonzero(its)])
+        bad = merged([fused[i] for i in np.flatnonzero(its & marked)])
         table["defects"][defect] = metrics(scores[rows], labels[rows], good, bad)
+        if unmarked := int((its & ~marked).sum()):
+            table.setdefault("unmarked", {})[defect] = (unmarked, int(its.sum()))
     del fused, good  # a copy each of nearly all pixels
     for modality in scored[0].modality_scores:
         alone = np.array([s.modality_scores[modality] for s in scored])
-        pixels = merged(take_apart([s.modality_maps[modality] for s in scored], regions))
+        parts = take_apart([s.modality_maps[modality] for s in scored], regions)
+        pixels = _known(parts, marked)
         table["modalities"][modality] = metrics(alone, labels, pixels)
     return table
 
 
-def metrics(scores: np.ndarray, labels: np.ndarray, *pixels: Pixels) -> dict[str, float]:
+def metrics(scores: np.ndarray, labels: np.ndarray, *pixels: Pixels) -> dict[str, float | None]:
     """Image AUROC, pixel AUROC, AUPRO up to 30 % and up to 1 % false positives.
 
-    scores, labels: (S,); pixels: those of the S maps, in one or more merged parts.
+    scores, labels: (S,); pixels: those of the S maps, in one or more merged parts. Where none of
+    them lies on a defect, what needs masks is None.
     """
-    i_auroc, ranks = image_auroc(scores, labels), rank(*pixels)
+    i_auroc = image_auroc(scores, labels)
+    if not any(len(part.scores) for part in pixels):
+        return {"i_auroc": i_auroc, "p_auroc": None, "aupro_30": None, "aupro_1": None}
+    ranks = rank(*pixels)
     return {
         "i_auroc": i_auroc,
         "p_auroc": pixel_auroc(ranks),
@@ -86,8 +96,9 @@ def _label(sample: Sample) -> int:
 
 
 def _mask(sample: Sample) -> np.ndarray:
-    if sample.mask is not None:
-        return sample.mask
-    if sample.label == 0:
-        return np.zeros(sample.shape, dtype=bool)
-    raise ValueError(f"{sample.path}: a defective sample without a ground-truth mask (gt/*.png)")
+    return np.zeros(sample.shape, dtype=bool) if sample.mask is None else sample.mask
+
+
+def _known(parts: list[Pixels], marked: np.ndarray) -> Pixels:
+    """Without the defective parts that nobody marked: which of their pixels are good?"""
+    return merged([part for part, known in zip(parts, marked, strict=True) if known])

@@ -21,14 +21,21 @@ def evaluation_table(table: Table) -> str:
     rows = {"fused": table["all"]}
     rows |= {f"{m} alone": values for m, values in table["modalities"].items()}
     rows |= {f"defect {d}": values for d, values in table["defects"].items()}
-    cells = [(name, *(f"{values[m]:.3f}" for m in METRICS)) for name, values in rows.items()]
+    cells = [(name, *(_three(values[m]) for m in METRICS)) for name, values in rows.items()]
     promised, found = table.get("promised"), 1 - table["misses"]
+    unmarked = [f"{d} ({n} of {m})" for d, (n, m) in table.get("unmarked", {}).items()]
+    note = f"\nwithout a mask, so left out of all but I-AUROC: {', '.join(unmarked)}"
     return (
         f"{align([('', *METRICS.values()), *cells])}\n"
         f"{table['samples']} test samples; at the threshold from good parts false alarms are "
         f"{'' if promised is None else f'promised {promised:.1%}, '}"
         f"seen {table['false_alarms']:.1%}; {found:.1%} of the defective ones are found"
+        f"{note if unmarked else ''}"
     )
+
+
+def _three(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
 
 
 def align(lines: list[tuple[str, ...]]) -> str:
@@ -77,8 +84,10 @@ def write_score_table(path: Path, rows: list[tuple[str, Scored]]) -> None:
     """scores.csv: one line per sample."""
     with written_beside(path) as temporary, temporary.open("w", newline="") as file:
         table = csv.writer(file)
-        modalities = list(rows[0][1].modality_scores) if rows else []
-        table.writerow(["name", "image_score", "threshold", "is_anomalous", *modalities, "path"])
+        modalities = list(dict.fromkeys(m for _, s in rows for m in s.modality_scores))
+        head = ["name", "image_score", "threshold", "is_anomalous", "verdict", *modalities, "path"]
+        table.writerow(head)
         for name, s in rows:
             alone = [s.modality_scores.get(m, np.nan) for m in modalities]
-            table.writerow([name, s.image_score, s.threshold, s.is_anomalous, *alone, s.path])
+            said = [s.image_score, s.threshold, s.is_anomalous, s.verdict]
+            table.writerow([name, *said, *alone, s.path])

@@ -187,8 +187,8 @@ def test_evaluate_prints_a_table_and_json(cleaned, model, tmp_path, capsys, capl
 def test_workers_describe_all_scans_ahead(cleaned, model, tmp_path, monkeypatch, capsys):
     asked = []
 
-    def ahead(config, splits, modalities, workers, seed, *, device, progress):
-        asked.append((sum(map(len, splits)), modalities, workers, device))
+    def ahead(config, splits, modalities, workers, seed, *, device, progress, strict):
+        asked.append((sum(map(len, splits)), modalities, workers, device, strict))
         raise ValueError("enough")
 
     monkeypatch.setattr("lsfa_lite.features.ahead.describe_ahead", ahead)
@@ -200,7 +200,8 @@ def test_workers_describe_all_scans_ahead(cleaned, model, tmp_path, monkeypatch,
     ):
         assert main([*call, "--workers", "3"]) == 2
         assert "enough" in capsys.readouterr().err
-    assert asked == [(count, ("rgb", "3d"), 3, "cpu") for count in (7, 6, 3)]
+    counts = ((7, True), (6, True), (3, False))  # one bad scan does not stop a batch
+    assert asked == [(n, ("rgb", "3d"), 3, "cpu", strict) for n, strict in counts]
     assert not (tmp_path / "out").exists()
 
 

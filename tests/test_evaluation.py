@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.evaluation import evaluate
+from lsfa_lite.report import evaluation_table
 from lsfa_lite.scoring.metrics import aupro, pixel_auroc
 
 DEFECTS = ("good", "good", "good", "hole", "hole", "stain", "stain")
@@ -167,11 +168,38 @@ def test_each_scan_is_read_once(scored, samples):
     assert samples.taken == len(samples)
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [({"label": None}, "no label"), ({"mask": None}, "without a ground-truth mask")],
-)
-def test_a_sample_without_ground_truth_is_named(scored, samples, change, says):
-    samples[4:5] = [dataclasses.replace(samples[4], path="x.png", **change)]
-    with pytest.raises(ValueError, match=rf"x\.png: .*{says}"):
+def test_a_sample_without_label_is_named(scored, samples):
+    samples[4:5] = [dataclasses.replace(samples[4], path="x.png", label=None)]
+    with pytest.raises(ValueError, match=r"x\.png: .*no label"):
         evaluate(scored, samples)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("gone", [[5], [3], [3, 4], [3, 4, 5, 6]])
+def test_what_needs_masks_is_left_out_where_there_are_none(scored, samples, gone, empty):
+    """DEFECTS[3:5] are holes, 5 and 6 stains; the oracle: an evaluation without those samples."""
+    whole = evaluate(scored, samples)
+    for i in gone:
+        mask = np.zeros((8, 8), bool) if empty else None
+        samples[i] = dataclasses.replace(samples[i], mask=mask)
+    table = evaluate(scored, samples)
+    left = [i for i in range(len(DEFECTS)) if i not in gone]
+    assert table["all"]["i_auroc"] == whole["all"]["i_auroc"]
+    hole = sum(i in (3, 4) for i in gone)
+    stain = len(gone) - hole
+    assert table["unmarked"] == {k: (n, 2) for k, n in (("hole", hole), ("stain", stain)) if n}
+    for views in ("modalities", "defects"):
+        for name, found in table[views].items():
+            assert found["i_auroc"] == whole[views][name]["i_auroc"]
+    assert (table["defects"]["hole"]["aupro_30"] is None) == (hole == 2)
+    assert (table["defects"]["stain"]["p_auroc"] is None) == (stain == 2)
+    if len(gone) == 4:
+        assert table["all"]["p_auroc"] is table["modalities"]["3d"]["aupro_1"] is None
+    else:
+        fewer = evaluate([scored[i] for i in left], [samples[i] for i in left])
+        for metric in ("p_auroc", "aupro_30", "aupro_1"):
+            assert table["all"][metric] == fewer["all"][metric]
+            assert table["modalities"]["rgb"][metric] == fewer["modalities"]["rgb"][metric]
+    text = evaluation_table(table)
+    assert ("n/a" in text) == (len(gone) > 1)
+    assert ", ".join(f"{k} ({n} of 2)" for k, (n, _) in table["unmarked"].items()) in text

@@ -16,10 +16,10 @@ from tqdm.auto import tqdm
 from lsfa_lite.checked import differences
 from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
-from lsfa_lite.data.mvtec3d import categories, list_split, not_there
+from lsfa_lite.data.mvtec3d import categories, list_all, not_there
 from lsfa_lite.data.processes import in_processes
 from lsfa_lite.data.sample import NoPart, Sample, valid_pixels
-from lsfa_lite.data.scans import SPLITS, Entry, read_scan
+from lsfa_lite.data.scans import SPLITS, Batch, Entry, PassedOver, read_scan
 from lsfa_lite.data.units import likely_unit, spacing
 
 logger = logging.getLogger(__name__)
@@ -234,8 +234,9 @@ def clean_folder(
     Scans that `out` already holds are skipped, so an interrupted run goes on. `only` names the
     categories wanted (default: all). Class ids of the ground truth are kept. `workers` processes
     write the same bytes as one (`in_processes` says what a script needs for them).
-    Raises ValueError if `out` is `src` or in it, for no or an unknown category, and if `out` was
-    begun with another config.
+    A scan that cannot be read, or shows no part, does not stop the others: PassedOver, a ValueError
+    that names all such scans, is raised at the end. Raises ValueError at once if `out` is `src` or
+    in it, for no or an unknown category, and if `out` was begun with another config.
     """
     src, out, config = Path(src), Path(out), config or BackgroundConfig()
     engine = in_processes(workers)
@@ -253,15 +254,24 @@ def clean_folder(
         raise ValueError(f"{settings}: the folder was begun with {other}; {cure}")
     with written_beside(settings) as temporary:
         temporary.write_text(to_json(config))
-    entries = [e for name in wanted for split in SPLITS for e in list_split(src / name / split)]
+    entries = [e for name in wanted for split in SPLITS for e in list_all(src / name / split)]
+    batch, pictured = Batch(), {e.path.parents[2] for e in entries if e.rgb}
+    lone = [e for e in entries if e.rgb is None and e.path.parents[2] in pictured]
+    batch.passed = [("no such file", f"{e.path}: has no rgb file, but others have") for e in lone]
+    entries = [e for e in entries if e not in lone]
     folders = [out / entry.path.parents[1].relative_to(src) for entry in entries]
     tasks = [
-        (clean_scan, entry, folder, config)
+        (try_scan, entry, folder, config)
         for entry, folder in zip(entries, folders, strict=True)
         if not (folder / "xyz" / f"{entry.stem}.tiff").exists()  # the file that is written last
     ]
-    bar = tqdm(engine(tasks), "clean", len(tasks), unit="scan", disable=not progress)
-    return sum(1 for _ in bar)
+    for _, refused in tqdm(engine(tasks), "clean", len(tasks), unit="scan", disable=not progress):
+        batch.done += refused is None
+        batch.passed += [] if refused is None else [refused]
+    if batch.passed:
+        batch.passed.sort(key=lambda pair: pair[1])  # whichever process was first
+        raise PassedOver(batch)
+    return batch.done
 
 
 def background_of(root: str | Path) -> BackgroundConfig | None:
@@ -285,6 +295,15 @@ def warn_if_padded(root: str | Path) -> None:
             "clean again without it for the frames as recorded",
             Path(root) / SETTINGS,
         )
+
+
+def try_scan(entry: Entry, folder: Path, config: BackgroundConfig) -> tuple[str, str] | None:
+    """`clean_scan`; None, or why this scan is passed over."""
+    try:
+        clean_scan(entry, folder, config)
+    except Batch.REFUSED as error:
+        return Batch.sort(error), str(error)
+    return None
 
 
 def clean_scan(entry: Entry, folder: Path, config: BackgroundConfig) -> None:

@@ -7,20 +7,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from lsfa_lite.config import BackgroundConfig
-from lsfa_lite.data.background import background_of, border_plane
-from lsfa_lite.data.depth import read_cloud
-from lsfa_lite.data.files import read_ids, read_rgb
+from lsfa_lite.data.background import background_of, table_plane
+from lsfa_lite.data.depth import raw_cloud, read_cloud
+from lsfa_lite.data.files import read_ids, read_rgb, soft_mask
 from lsfa_lite.data.folder import Folder
 from lsfa_lite.data.intrinsics import Intrinsics
-from lsfa_lite.data.mvtec3d import categories, list_split
-from lsfa_lite.data.sample import valid_pixels
+from lsfa_lite.data.mvtec3d import categories, list_all, list_split
+from lsfa_lite.data.sample import Sample, valid_pixels
 from lsfa_lite.data.scans import SPLITS, Entry
+from lsfa_lite.data.units import likely_unit, outliers
 
+HALF = 0.5  # of a picture; a larger mask may be inverted
 SPARSE = 0.1  # share of valid pixels below which a scan is worth a warning
 
 Finding = tuple[str, str]  # "info", "warning" or "error", and a text
@@ -37,6 +40,11 @@ class Report:
     def ok(self) -> bool:
         """True if there is no error; warnings may remain."""
         return all(level != "error" for level, _ in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: path, ok, and the findings as {"level", "text"}."""
+        found = [{"level": level, "text": text} for level, text in self.findings]
+        return {"path": self.path, "ok": self.ok, "findings": found}
 
     def __str__(self) -> str:
         counts = Counter(level for level, _ in self.findings)
@@ -56,6 +64,7 @@ class Group:
     invalid: list[float] = field(default_factory=list)  # shares of pixels without depth
     ids: set[int] = field(default_factory=set)
     tables: int = 0
+    plain: bool = False  # not a data set that `clean` takes
 
 
 def examine(path: str | Path, limit: int | None = 20, *, progress: bool = False) -> Report:
@@ -93,22 +102,34 @@ def _look_around(path: Path) -> Iterator[Finding | Group]:
         file = "a single file, with whatever of the same stem lies beside it"
         yield "info", file if path.is_file() else "a plain folder of scans"
         scans = Folder(path)
-        yield Group(path.name, scans.entries, scans.intrinsics)
+        yield Group(path.name, scans.entries, scans.intrinsics, plain=True)
 
 
 def _category(folder: Path) -> Iterator[Finding | Group]:
     for split in SPLITS:
         try:
-            entries = list_split(folder / split)
+            entries = list_all(folder / split)
         except (OSError, ValueError) as error:
             yield "error", str(error)
             continue
+        try:
+            list_split(folder / split)
+        except ValueError as error:
+            yield "error", str(error)
         if not entries:
             level = "error" if split == "train" else "warning"
             yield level, f"{folder.name}/{split}: no scans; expected good/rgb and good/xyz"
         for defect in sorted({entry.defect for entry in entries}):
-            name = f"{folder.name}/{split}/{defect}"
-            yield Group(name, [entry for entry in entries if entry.defect == defect])
+            name, its = (
+                f"{folder.name}/{split}/{defect}",
+                [e for e in entries if e.defect == defect],
+            )
+            if split != "test" and defect != "good":
+                yield "warning", f"{name}: beside good/, so nothing is learned from its scans"
+            elif defect != "good" and (bare := sum(e.gt is None for e in its)):
+                cure = "only image AUROC counts them"
+                yield "warning", f"{name}: no ground truth for {bare} of {len(its)}; {cure}"
+            yield Group(name, its)
 
 
 def _open(group: Group, limit: int | None, progress: bool) -> Iterator[Finding]:
@@ -121,7 +142,9 @@ def _open(group: Group, limit: int | None, progress: bool) -> Iterator[Finding]:
         for level, kind, detail in _examine_scan(entry, group):
             complaint = re.sub(r"\d+", "#", detail.partition(": ")[2])  # of one sort, of any size
             problems[level, kind, complaint].append(detail)
-    kinds = [kind for kind, file in (("rgb", entries[0].rgb), ("3D", entries[0].xyz)) if file]
+    has = {"rgb": sum(e.rgb is not None for e in entries)}
+    has["3D"] = sum(e.xyz is not None for e in entries)
+    kinds = [kind for kind, number in has.items() if number]
     words = [f"{len(entries)} scans of {' + '.join(kinds)}, {count} opened"]
     words += [f"{size} pixels" for size, _ in group.sizes.most_common(1)]
     if group.invalid:
@@ -133,11 +156,18 @@ def _open(group: Group, limit: int | None, progress: bool) -> Iterator[Finding]:
     if len(group.sizes) > 1:
         sizes = ", ".join(f"{size} ({n})" for size, n in group.sizes.most_common())
         yield "warning", f"{name}: pictures of different sizes: {sizes}"
+    for kind, number in has.items():
+        if group.plain and 0 < number < len(entries):
+            text = "those are scored without it, and cannot be fitted on"
+            yield "warning", f"{name}: no {kind} for {len(entries) - number} scans; {text}"
     for (level, kind, _), details in problems.items():
         yield level, f"{name}: {kind} in {len(details)} of {count}; the first: {details[0]}"
     if group.tables:
+        cure = "lsfa-lite clean SRC OUT removes it"
+        if group.plain:  # `clean` takes data sets only
+            cure = "data.background.remove_background removes it, scan by scan"
         text = f"{name}: the table is still there in {group.tables} of {count}"
-        yield "warning", f"{text} (a plane fills the border); lsfa-lite clean SRC OUT removes it"
+        yield "warning", f"{text} (a plane fills the border); {cure}"
 
 
 def _examine_scan(entry: Entry, group: Group) -> Iterator[tuple[str, str, str]]:
@@ -156,21 +186,46 @@ def _examine_scan(entry: Entry, group: Group) -> Iterator[tuple[str, str, str]]:
         text = ", ".join(f"{role} {w} x {h}" for role, (h, w) in shapes.items())
         yield "error", "sizes that disagree", f"{entry.path} ({text})"
     if "xyz" in arrays:
-        seen = valid_pixels(arrays["xyz"]).mean()
-        group.invalid.append(1 - seen)
-        if border_plane(arrays["xyz"], BackgroundConfig()) is not None:
-            group.tables += 1
-        elif seen < SPARSE:
-            yield "warning", "hardly any depth", f"{entry.xyz} ({100 * seen:.1f} % of the pixels)"
+        yield from _examine_cloud(entry, group, arrays)
     if "gt" in arrays:
-        group.ids |= set(np.unique(arrays["gt"]).tolist())
-        marked = arrays["gt"].any()
-        if entry.defect == "good" and marked:
-            cure = "move it, or empty the mask"
-            yield "error", "a defect marked on a good part", f"{entry.gt} ({cure})"
-        if entry.label == 1 and not marked:
-            cure = "label it, or move it"
-            yield "warning", "an empty mask on a defective part", f"{entry.gt} ({cure})"
+        yield from _examine_mask(entry, group, arrays["gt"])
+
+
+def _examine_cloud(
+    entry: Entry, group: Group, arrays: dict[str, np.ndarray]
+) -> Iterator[tuple[str, str, str]]:
+    assert entry.xyz is not None
+    xyz, rgb = arrays["xyz"], arrays.get("rgb")
+    raw = raw_cloud(entry.xyz, group.intrinsics, xyz.shape[:2])
+    if count := int(outliers(raw).sum()):
+        detail = f"{entry.xyz} ({count} pixels, taken as not seen)"
+        yield "warning", "numbers that are no distances", detail
+    if unit := likely_unit(xyz):
+        detail = f"{entry.xyz} (it seems to be in {unit.name}: multiply by {unit.metres:g})"
+        yield "warning", "an odd unit", detail
+    seen = valid_pixels(xyz).mean()
+    group.invalid.append(1 - seen)
+    same_size = rgb is not None and rgb.shape == xyz.shape
+    if table_plane(Sample(rgb if same_size else None, xyz), BackgroundConfig()) is not None:
+        group.tables += 1
+    elif seen < SPARSE:
+        yield "warning", "hardly any depth", f"{entry.xyz} ({100 * seen:.1f} % of the pixels)"
+
+
+def _examine_mask(entry: Entry, group: Group, ids: np.ndarray) -> Iterator[tuple[str, str, str]]:
+    assert entry.gt is not None
+    group.ids |= set(np.unique(ids).tolist())
+    marked = ids.any()
+    if soft_mask(entry.gt):
+        yield "warning", "a lossy or resampled mask", f"{entry.gt} (half of its top counts)"
+    if (share := (ids > 0).mean()) > HALF:
+        yield "warning", "a mask over half the picture", f"{entry.gt} ({share:.0%}; inverted?)"
+    if entry.defect == "good" and marked:
+        cure = "move it, or empty the mask"
+        yield "error", "a defect marked on a good part", f"{entry.gt} ({cure})"
+    if entry.label == 1 and not marked:
+        cure = "label it, or move it"
+        yield "warning", "an empty mask on a defective part", f"{entry.gt} ({cure})"
 
 
 def _read(role: str, file: Path, camera: Intrinsics | None, rgb: np.ndarray | None) -> np.ndarray:

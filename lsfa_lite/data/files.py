@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageOps
 
-from lsfa_lite.data.masks import class_ids
+from lsfa_lite.data.masks import class_ids, soft
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.units import outliers
 
@@ -40,6 +40,12 @@ def read_ids(path: str | Path) -> np.ndarray:
     """
     with opened(path, "a ground-truth picture (PNG)") as picture:
         return class_ids(ImageOps.exif_transpose(picture), picture.format or "", str(path))
+
+
+def soft_mask(path: str | Path) -> bool:
+    """Whether the edges of this ground truth are guessed (`masks.soft`)."""
+    with opened(path, "a ground-truth picture (PNG)") as picture:
+        return soft(picture, picture.format or "")
 
 
 @contextmanager

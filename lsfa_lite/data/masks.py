@@ -21,19 +21,28 @@ def class_ids(picture: Image.Image, form: str = "PNG", path: str = "mask") -> np
     levels that are no ids: at least half of the brightest counts.
     Raises ValueError for a JPEG that is all dark: its ids are lost.
     """
-    if picture.mode in ("P", "PA"):
-        ids = _of_palette(picture)
-    else:
-        ids = _of_channels(np.atleast_3d(np.rint(np.array(picture))).astype(np.int32))
-    lossy, top = form in LOSSY, int(ids.max(initial=0))
-    if lossy and 0 < top < 128:
+    ids = _levels(picture)
+    top = int(ids.max(initial=0))
+    if form in LOSSY and 0 < top < 128:
         raise ValueError(
             f"{path}: {form} with {top} as its brightest value: ids of classes do not survive "
             "lossy files; save the mask as PNG"
         )
-    if lossy or resampled(ids):
+    if form in LOSSY or resampled(ids):
         ids[2 * ids < top] = 0
     return ids
+
+
+def soft(picture: Image.Image, form: str) -> bool:
+    """Whether the edges of a mask are guessed: it was saved with loss, or resampled."""
+    return form in LOSSY or resampled(_levels(picture))
+
+
+def _levels(picture: Image.Image) -> np.ndarray:
+    """(H, W) int32: ids, or the brightness of what has no ids."""
+    if picture.mode in ("P", "PA"):
+        return _of_palette(picture)
+    return _of_channels(np.atleast_3d(np.rint(np.array(picture))).astype(np.int32))
 
 
 def _of_palette(picture: Image.Image) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from lsfa_lite.data.depth import read_cloud
 from lsfa_lite.data.files import read_mask, read_rgb
 from lsfa_lite.data.intrinsics import Intrinsics
-from lsfa_lite.data.sample import Sample, senses, verdict
+from lsfa_lite.data.sample import NoPart, Sample, senses, verdict
 
 SPLITS = ("train", "validation", "test")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -57,7 +57,7 @@ class Scans(Sequence[Sample]):
     """Sequence of samples: `scans[3]` reads one scan, `scans[2:9]` is a shorter Scans."""
 
     def __init__(self, entries: Sequence[Entry], read: Callable[[Entry], Sample] | None = None):
-        self.entries, self._read = list(entries), read or read_scan
+        self.entries, self.read = list(entries), read or read_scan
 
     def __repr__(self) -> str:
         """How many, of which kinds, and below which folder; no file is read."""
@@ -75,8 +75,8 @@ class Scans(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Scans: ...
     def __getitem__(self, index: int | slice) -> Sample | Scans:
         if isinstance(index, slice):
-            return Scans(self.entries[index], self._read)
-        return self._read(self.entries[index])
+            return Scans(self.entries[index], self.read)
+        return self.read(self.entries[index])
 
     @property
     def labels(self) -> list[int | None]:
@@ -124,6 +124,37 @@ def read_scan(entry: Entry, intrinsics: Intrinsics | None = None) -> Sample:
         seen = rgb if rgb is not None else xyz
         mask = None if seen is None else np.zeros(seen.shape[:2], dtype=bool)
     return Sample(rgb, xyz, mask, label, entry.defect, str(entry.path))
+
+
+class Batch:
+    """What became of many scans: how many are done, and those passed over, with the reason."""
+
+    REFUSED = (ValueError, FileNotFoundError)  # of one scan; a full disk concerns all of them
+
+    def __init__(self) -> None:
+        self.done, self.passed = 0, list[tuple[str, str]]()  # a sort of reason, and the words
+
+    def pass_over(self, error: Exception) -> None:
+        self.passed.append((self.sort(error), str(error)))
+
+    @staticmethod
+    def sort(error: Exception) -> str:
+        if isinstance(error, NoPart):
+            return "no part seen"
+        return "no such file" if isinstance(error, FileNotFoundError) else "cannot be used"
+
+    def __str__(self) -> str:
+        sorts = Counter(sort for sort, _ in self.passed)
+        why = ", ".join(f"{count} {sort}" for sort, count in sorts.items())
+        return f"{self.done} done, {len(self.passed)} passed over" + (f": {why}" if why else "")
+
+
+class PassedOver(ValueError):
+    """Some scans of a batch could not be used; the others are done. `.batch` has the details."""
+
+    def __init__(self, batch: Batch):
+        super().__init__("\n".join([str(batch), *(words for _, words in batch.passed)]))
+        self.batch = batch
 
 
 class Good(Sequence[Sample]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 
 import torch
 from tqdm.auto import tqdm
@@ -23,13 +24,14 @@ def describe_ahead(
     *,
     device: str | torch.device = "cpu",
     progress: bool = False,
+    strict: bool = True,
 ) -> None:
     """All scans of all splits, into the features' cache; with one worker it does nothing.
 
     The processes read the files themselves and share the cores; `in_processes` says what a script
     needs for them. A network's last bit may depend on how many threads it has, here as elsewhere.
-    Raises ValueError for a scan that FeatureExtractor refuses, naming it, for
-    config.cache = False, and for another device than the CPU.
+    Raises ValueError for a scan that FeatureExtractor refuses, naming it (unless strict is False:
+    it is passed over), for config.cache = False, and for another device than the CPU.
     """
     engine = in_processes(workers, max(1, torch.get_num_threads() // max(1, workers)))
     if workers == 1:
@@ -45,16 +47,17 @@ def describe_ahead(
             "cache; set features.cache to true, or leave workers at 1"
         )
     ones = [scans[i : i + 1] for scans in splits for i in range(len(scans))]
-    tasks = [(_describe, config, seed, one, tuple(modalities)) for one in ones]
+    tasks = [(_describe, config, seed, one, tuple(modalities), strict) for one in ones]
     for _ in tqdm(engine(tasks), "describe", len(tasks), disable=not progress):
         pass
 
 
 def _describe(
-    config: FeatureConfig, seed: int, scans: Scans, modalities: tuple[Modality, ...]
+    config: FeatureConfig, seed: int, scans: Scans, modalities: tuple[Modality, ...], strict: bool
 ) -> None:
-    for sample in scans:
-        _extractor(config, seed)(sample, modalities)
+    with nullcontext() if strict else suppress(ValueError, FileNotFoundError):
+        for sample in scans:
+            _extractor(config, seed)(sample, modalities)
 
 
 @functools.lru_cache(1)

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import FeatureConfig, Modality, to_json
 from lsfa_lite.data.ahead import read_ahead
-from lsfa_lite.data.sample import Sample, valid_pixels
+from lsfa_lite.data.sample import NoPart, Sample, valid_pixels
 from lsfa_lite.features.cache import cached, content_key, fingerprint, grown, shrunk
 from lsfa_lite.features.fpfh import histograms
 from lsfa_lite.features.image import ImageBackbone
@@ -185,7 +185,7 @@ class FeatureExtractor:
         share = patch_share(pixels, config.grid)
         on_part = share > 0 if config.min_foreground == 0 else share >= config.min_foreground
         if not on_part.any():
-            raise ValueError(
+            raise NoPart(
                 f"{sample.path}: no patch is covered by the part to at least "
                 f"{config.min_foreground:.0%}; was the part itself removed as background?"
             )
