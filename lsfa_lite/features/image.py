@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +177,23 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
     own = {_flat(name): name for name in network.state_dict()}
     spare = {_flat(name) for name in outline.state_dict()} - set(own)
     given = {own.get(_flat(n), n): tensor for n, tensor in state.items() if _flat(n) not in spare}
-    load_weights(network, given, f"{weights} does not fit {name}")
+    load_weights(network, at_size(given, network), f"{weights} does not fit {name}")
     return network
+
+
+def at_size(given: dict[str, Tensor], network: Any) -> dict[str, Tensor]:
+    """A ViT's weights for pictures of another size: its places are resampled, as timm does it."""
+    places, wanted = given.get("pos_embed"), getattr(network, "pos_embed", None)
+    if places is None or wanted is None or places.shape == wanted.shape or places.ndim != 3:
+        return given
+    from timm.layers import resample_abs_pos_embed
+
+    grid = list(network.patch_embed.grid_size)
+    others = wanted.shape[1] - grid[0] * grid[1]  # of class and register tokens
+    if math.isqrt(places.shape[1] - others) ** 2 != places.shape[1] - others:
+        return given  # `load_weights` says that it does not fit
+    logger.info("pos_embed resampled from %d to %d places", places.shape[1], wanted.shape[1])
+    return given | {"pos_embed": resample_abs_pos_embed(places, grid, num_prefix_tokens=others)}
 
 
 def _options(config: ImageConfig, outline: Any, image_size: int) -> dict[str, Any]:
