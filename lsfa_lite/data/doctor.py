@@ -26,6 +26,9 @@ from lsfa_lite.data.units import likely_unit, outliers
 HALF = 0.5  # of a picture; a larger mask may be inverted
 SPARSE = 0.1  # share of valid pixels below which a scan is worth a warning
 
+ENOUGH = 8  # scans that make a crowd, in which one may stand out ...
+FAR, LEAST = 8.0, (0.01, 3.0)  # ... by so many median deviations, of no less than this
+
 Finding = tuple[str, str]  # "info", "warning" or "error", and a text
 
 
@@ -64,6 +67,7 @@ class Group:
     invalid: list[float] = field(default_factory=list)  # shares of pixels without depth
     ids: set[int] = field(default_factory=set)
     tables: int = 0
+    looks: list[tuple[Path, float, float]] = field(default_factory=list)  # share seen, brightness
     plain: bool = False  # not a data set that `clean` takes
 
 
@@ -162,6 +166,7 @@ def _open(group: Group, limit: int | None, progress: bool) -> Iterator[Finding]:
             yield "warning", f"{name}: no {kind} for {len(entries) - number} scans; {text}"
     for (level, kind, _), details in problems.items():
         yield level, f"{name}: {kind} in {len(details)} of {count}; the first: {details[0]}"
+    yield from _odd_ones(group)
     if group.tables:
         cure = "lsfa-lite clean SRC OUT removes it"
         if group.plain:  # `clean` takes data sets only
@@ -187,8 +192,34 @@ def _examine_scan(entry: Entry, group: Group) -> Iterator[tuple[str, str, str]]:
         yield "error", "sizes that disagree", f"{entry.path} ({text})"
     if "xyz" in arrays:
         yield from _examine_cloud(entry, group, arrays)
+    if entry.label != 1 and (look := _look(arrays)):
+        group.looks.append((entry.path, *look))
     if "gt" in arrays:
         yield from _examine_mask(entry, group, arrays["gt"])
+
+
+def _look(arrays: dict[str, np.ndarray]) -> tuple[float, float] | None:
+    """Share of the pixels that is seen, and how bright these are; 0 without a picture."""
+    if "xyz" not in arrays:
+        return (1.0, float(arrays["rgb"].mean())) if "rgb" in arrays else None
+    seen, rgb = valid_pixels(arrays["xyz"]), arrays.get("rgb")
+    bright = rgb[seen].mean() if rgb is not None and rgb.shape[:2] == seen.shape else 0.0
+    return float(seen.mean()), float(bright)
+
+
+def _odd_ones(group: Group) -> Iterator[Finding]:
+    """Good parts of which far more or less is seen, or that are far brighter, than the others."""
+    if len(group.looks) < ENOUGH:
+        return
+    paths, values = [look[0] for look in group.looks], np.array([x[1:] for x in group.looks])
+    off = np.abs(values - np.median(values, axis=0))  # (S, 2)
+    far = off > FAR * np.maximum(np.median(off, axis=0), LEAST)
+    for path, where in zip(paths, far, strict=True):
+        if where.any():
+            what = " and ".join(
+                w for w, there in zip(("size", "brightness"), where, strict=True) if there
+            )
+            yield "warning", f"{group.name}: {path} stands out by its {what}: is it a good part?"
 
 
 def _examine_cloud(

@@ -168,3 +168,24 @@ def test_files_are_left_as_they_are(root):
     examine(root)
     assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == before
     assert files.read_mask(root / "cup/test/dent/gt/000.png").sum() == (MASK > 0).sum()
+
+
+@pytest.mark.parametrize("odd_one", ["smaller", "brighter", None])
+def test_an_odd_part_among_the_good_ones_stands_out(tmp_path, odd_one):
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        rgb = rng.integers(80, 100, (64, 64, 3), dtype=np.uint8)
+        xyz = scan().xyz
+        if index == 7 and odd_one == "smaller":
+            xyz = np.where((u < 32)[..., None], xyz, 0)
+        if index == 7 and odd_one == "brighter":
+            rgb = rgb + np.uint8(60)
+        write_sample(tmp_path, f"{index:03d}", Sample(rgb, xyz))
+    found = odd(examine(tmp_path))
+    if odd_one is None:
+        assert found == []
+    else:
+        ((level, text),) = found
+        what = "size" if odd_one == "smaller" else "brightness"
+        assert level == "warning"
+        assert f"007.png stands out by its {what}" in text
