@@ -56,15 +56,17 @@ def scored(image_score: float, threshold: float, alone: dict[str, float], path: 
 
 def test_scores_csv_to_the_letter(tmp_path):
     rows = [
-        ("000-a", scored(1.5, 1.25, {"rgb": 2.0, "3d": 3.0}, "a.png")),
-        ("001-b", scored(0.5, 1.0, {"rgb": 4.0}, "b.png")),  # a scan without depth
+        ("000-n", scored(np.inf, 1.25, {}, "n.png")),
+        ("001-a", scored(1.5, 1.25, {"rgb": 2.0, "3d": 3.0}, "a.png")),
+        ("002-b", scored(0.5, 1.0, {"rgb": 4.0}, "b.png")),  # a scan without depth
     ]
     write_score_table(tmp_path / "scores.csv", rows)
     with (tmp_path / "scores.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [
-            ["name", "image_score", "threshold", "is_anomalous", "rgb", "3d", "path"],
-            ["000-a", "1.5", "1.25", "True", "2.0", "3.0", "a.png"],
-            ["001-b", "0.5", "1.0", "False", "4.0", "nan", "b.png"],
+            ["name", "image_score", "threshold", "is_anomalous", "verdict", "rgb", "3d", "path"],
+            ["000-n", "inf", "1.25", "True", "no part seen", "nan", "nan", "n.png"],
+            ["001-a", "1.5", "1.25", "True", "anomalous", "2.0", "3.0", "a.png"],
+            ["002-b", "0.5", "1.0", "False", "good", "4.0", "nan", "b.png"],
         ]
 
 
