@@ -50,7 +50,11 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
     """One pass: cut the plane, keep the clustered part, blank the rest."""
     xyz = sample.xyz
     assert xyz is not None  # remove_background has made sure
-    kept = part_pixels(xyz, table_plane(sample, config), config)  # (H, W)
+    # cut already: no plane fills all of a border that is mostly empty, so none is found
+    looked = (
+        dataclasses.replace(config, border_share=1.0) if cut_already(sample, config) else config
+    )
+    kept = part_pixels(xyz, looked)  # (H, W)
     if not kept.any():
         raise nothing_left(sample, config)
     coloured = kept | holes(kept, sample.valid)
@@ -73,24 +77,29 @@ def nothing_left(sample: Sample, config: BackgroundConfig) -> ValueError:
 
 
 def table_plane(sample: Sample, config: BackgroundConfig) -> np.ndarray | None:
-    """The table's plane (4,), or None where there is none, or where it was cut away already.
-
-    A second look must not take a flat part at the frame's edge for the table. Cut away is: most of
-    the border is empty, and black around what is left (where a sensor has holes a camera sees).
-    """
+    """The table's plane (4,), or None where there is none, or where it was cut away already."""
     assert sample.xyz is not None
+    return None if cut_already(sample, config) else border_plane(sample.xyz, config)
+
+
+def cut_already(sample: Sample, config: BackgroundConfig) -> bool:
+    """Whether a table was removed: a second look must not take a flat part at the edge for one.
+
+    Most of the border is empty, and black around what is left; where only the sensor has holes, a
+    camera sees something.
+    """
     b, strips = config.border, np.ones(sample.shape, dtype=bool)
     strips[b:-b, b:-b] = False
-    if sample.valid[strips].mean() < MOSTLY:
-        around = ~ndimage.binary_fill_holes(sample.valid)  # (H, W)
-        if sample.rgb is None or not sample.rgb[around].any():
-            return None
-    return border_plane(sample.xyz, config)
+    if sample.valid[strips].mean() >= MOSTLY:
+        return False
+    around = ~ndimage.binary_fill_holes(sample.valid)  # (H, W)
+    return sample.rgb is None or not sample.rgb[around].any()
 
 
-def part_pixels(xyz: np.ndarray, plane: np.ndarray | None, config: BackgroundConfig) -> np.ndarray:
+def part_pixels(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray:
     """(H, W, 3) metres -> (H, W) bool: seen, in front of the table, and in the kept cluster."""
     kept = valid_pixels(xyz)
+    plane = border_plane(xyz, config)
     if plane is not None:
         # Signed, not absolute: what lies behind the table is no part either.
         kept &= plane_distance(xyz, plane) > config.plane_distance
