@@ -174,8 +174,9 @@ class ScoringConfig(Checked):
     normalise: Literal["none", "zscore", "quantile", "tail"] = "zscore"
     fusion: Literal["mean", "sum", "max", "ocsvm"] = "mean"  # section 3.1: mean; M3DM: ocsvm
     false_positive_rate: Rate = 0.05  # the threshold's promise on good parts (ours)
-    # good parts behind scales and thresholds; all: training parts too, each left out once (ours)
-    calibrate_on: Literal["held_out", "all"] = "held_out"
+    # good parts behind scales and thresholds; training parts too, each left out of the bank once
+    # (all), or scored by a bank made anew of the others, in five folds (folds) (ours)
+    calibrate_on: Literal["held_out", "all", "folds"] = "held_out"
 
     def _together(self) -> Together:
         linear = self.fusion != "ocsvm" or self.normalise != "tail"

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import overload
 
@@ -28,7 +29,7 @@ from lsfa_lite.features.extract import (
     PatchStack,
     chunks,
 )
-from lsfa_lite.scoring.calibration import Calibration, Judged, calibrate, pooled
+from lsfa_lite.scoring.calibration import Calibration, Judged, calibrate, cross_fitted, pooled
 from lsfa_lite.scoring.maps import maps_of_scans
 from lsfa_lite.scoring.odd import advise
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
@@ -153,7 +154,7 @@ class LSFADetector:
         """The same from features that are already there: three steps, each of use alone."""
         self.adapt_to(parts, progress=progress, checkpoint=checkpoint)
         self.remember(parts, progress=progress)
-        return self.calibrate(parts, held_out)
+        return self.calibrate(parts, held_out, progress=progress)
 
     def adapt_to(
         self, parts: PatchStack, *, progress: bool = False, checkpoint: Path | None = None
@@ -174,32 +175,31 @@ class LSFADetector:
     def remember(self, parts: PatchStack, *, progress: bool = False) -> LSFADetector:
         """Fill the banks with a coreset of the samples' adapted patches."""
         adaptation, on = self._fitted(), parts.foreground
-        samples = on.nonzero()[:, 0].to(self.device)  # (Q,)
-        scoring, seed, self.banks = self.config.scoring, self.config.seed, {}
+        samples, self.banks = on.nonzero()[:, 0].to(self.device), {}  # (Q,)
         for modality in self.modalities:
             self.banks[modality] = PatchCore.of_rows(
                 adaptation.rows(modality, parts.features[modality], on),  # (Q, D), held by nobody
-                samples,
-                scoring,
-                seed,
+                *(samples, self.config.scoring, self.config.seed),
                 progress=progress,
             )
         return self
 
-    def calibrate(self, parts: PatchStack, held_out: PatchStack | None = None) -> LSFADetector:
+    def calibrate(
+        self, parts: PatchStack, held_out: PatchStack | None = None, *, progress: bool = False
+    ) -> LSFADetector:
         """Scales and thresholds from scores of good samples that the banks do not know.
 
-        These are `held_out`; with scoring.calibrate_on="all", or without any, the training samples,
-        each left out once (`scoring.calibration.pooled`). A sample that looks odd among them is
-        named in a warning.
+        These are `held_out`; with scoring.calibrate_on="all" or "folds", or without any, training
+        samples too (`scoring.calibration.pooled`). One that looks odd is named in a warning.
         """
-        groups, names = list[Judged](), list[str]()
-        if held_out is None or self.config.scoring.calibrate_on == "all":
-            on, left_out = parts.foreground, {}
+        scoring, groups, names = self.config.scoring, list[Judged](), list[str]()
+        if held_out is None or scoring.calibrate_on != "held_out":
+            on, known = parts.foreground, {}
+            anew = partial(cross_fitted, config=scoring, seed=self.config.seed, progress=progress)
             for m in self.modalities:
-                adapted = self._fitted().each(m, parts.features[m], on)
-                left_out[m] = self.banks[m].leave_one_out(adapted, on)
-            groups.append((left_out, on))
+                how = anew if scoring.calibrate_on == "folds" else self.banks[m].leave_one_out
+                known[m] = how(self._fitted().each(m, parts.features[m], on), on)
+            groups.append((known, on))
             names += parts.called("training part")
         if held_out is not None:
             groups.append(self._judged(held_out))
@@ -239,10 +239,8 @@ class LSFADetector:
 
     def adapted(self, parts: PatchStack) -> PatchStack:
         """What the banks hold and the scores compare: psi of every patch."""
-        adaptation = self._fitted()
-        features = {
-            m: adaptation.adapt(m, raw, parts.foreground) for m, raw in parts.features.items()
-        }
+        adapt, on = self._fitted().adapt, parts.foreground
+        features = {m: adapt(m, raw, on) for m, raw in parts.features.items()}
         return replace(parts, features=features)
 
     # --- scoring ----------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, combinations
 from typing import Any
@@ -11,15 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from tqdm.auto import tqdm
 
 from lsfa_lite.config import Modality, ScoringConfig
 from lsfa_lite.scoring.fusion import Fusion
-from lsfa_lite.scoring.patchcore import PatchScores
+from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
 from lsfa_lite.scoring.threshold import Threshold, threshold
 
 logger = logging.getLogger(__name__)
 GoodScores = Mapping[Modality, Sequence[PatchScores]]  # {"rgb": B of them, "3d": B}
 Judged = tuple[GoodScores, Tensor]  # and their foreground (B, N)
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,46 @@ class Calibration:
         )
 
 
+def cross_fitted(
+    features: Iterable[Tensor],
+    foreground: Tensor,
+    config: ScoringConfig,
+    seed: int = 0,
+    *,
+    progress: bool = False,
+) -> list[PatchScores]:
+    """Scores of the training samples, each by a bank made anew of the other folds' samples.
+
+    features B times (N, D), foreground (B, N), as `PatchCore.leave_one_out` takes them; five folds
+    are drawn from `seed`, one for each of fewer samples. Rows that are only taken out of a bank
+    leave holes in its coreset, next to which a sample looks odder than a new one; a coreset of the
+    other folds has none and merely knows fewer samples. The adaptation is not fitted anew: it has
+    seen them all. Raises ValueError for fewer than two samples.
+    """
+    on = [row.nonzero()[:, 0] for row in foreground.cpu()]  # B (n,)
+    if len(on) < 2:
+        raise ValueError(
+            f"{len(on)} training samples; folds need two at least. Give more, or "
+            'scoring.calibrate_on="held_out" and validation data'
+        )
+    patches = [x[seen.to(x.device)] for x, seen in zip(features, on, strict=True)]  # B (n, D)
+    counts = torch.tensor([len(seen) for seen in on])
+    order = torch.randperm(len(on), generator=torch.Generator().manual_seed(seed))
+    scores: dict[int, PatchScores] = {}
+    folds = order.tensor_split(min(FOLDS, len(on)))
+    for fold in tqdm(folds, "folds", delay=2, disable=not progress):
+        others = torch.cat([part for part in folds if part is not fold]).sort().values
+        rows = torch.cat([patches[i] for i in others])  # (Q, D)
+        samples = others.repeat_interleave(counts[others]).to(rows.device)
+        bank = PatchCore.of_rows(rows, samples, config, seed)
+        for i in fold.tolist():
+            found = bank.score(patches[i], torch.ones(len(on[i]), dtype=torch.bool))
+            distances = found.distances.new_zeros(foreground.shape[1])
+            distances[on[i].to(distances.device)] = found.distances
+            scores[i] = replace(found, distances=distances)
+    return [scores[i] for i in range(len(on))]
+
+
 def pooled(groups: Sequence[Judged]) -> Judged:
     """Scores and foregrounds (B, N) of groups of good parts -> those of all of them.
 
@@ -70,11 +112,18 @@ def pooled(groups: Sequence[Judged]) -> Judged:
     it is a (n + m + 1) / (n + 1): where few of all scores lie above a part's, few of the n do.
     (Such factors are known from cross-conformal prediction, Vovk 2015; seen is about a.)
 
+    Scores of training parts by banks of the other folds (`cross_fitted`): of whole banks the same
+    holds, as R_i lacks more parts still. A coreset made anew need not lie farther away than the one
+    of all parts. Where no new part is farther from the bank of all than from that of a fold, at
+    most 2a + min(2 (1 - 1/K) / (n/K + 1), (1 - K/n) / (K + 1)) is promised for K equal folds (CV+,
+    Theorem 4 of Barber et al.; cross-conformal prediction); what is seen lies near a.
+
     Where it is not strict: a re-weighted score may shrink a little when rows go; a coreset was
-    chosen with part i there, and nothing takes the place of its rows, so R_i is rather too large;
-    input transforms and adaptors have seen the training parts, so R_i is too small by as much as
-    they have learned these by heart (steps=0: hardly). The scales of the modalities come from the
-    same scores as the thresholds: with two references a sense would weigh differently in each.
+    chosen with part i there, and without folds nothing takes the place of its rows, so R_i is
+    rather too large; input transforms and adaptors have seen the training parts, so R_i is too
+    small by as much as they have learned these by heart (steps=0: hardly). The scales of the
+    modalities come from the same scores as the thresholds: with two references a sense would weigh
+    differently in each.
     """
     width = max(foreground.shape[1] for _, foreground in groups)
 
