@@ -338,6 +338,50 @@ def test_without_validation_both_settings_are_one(quick):
     assert held_out.thresholds["rgb"].false_positive_rate == 0.1  # nine validation parts alone
 
 
+@pytest.mark.parametrize(("count", "folds"), [(23, 5), (3, 3)])
+def test_folds_are_scored_by_detectors_of_the_other_parts(quick, count, folds):
+    """steps=0 and a layer norm: nothing but the bank differs, which is that of a fit."""
+    config = quick.change(
+        adaptation__steps=0,
+        adaptation__input="layer_norm",
+        scoring__calibrate_on="folds",
+        scoring__coreset=0.4,
+        seed=3,
+    )
+    parts, held_out, seen = made(count, 0), made(9, 1, patches=13), {}
+
+    def looked_at(scores, foreground, *rest):
+        seen.update(scores)
+        return calibrate(scores, foreground, *rest)
+
+    detector = LSFADetector(config, calibration=looked_at).fit_features(parts, held_out)
+    order = np.array(torch.randperm(count, generator=torch.Generator().manual_seed(3)))
+    for fold in np.array_split(order, folds):
+        others = [i for i in range(count) if i not in fold]
+        some = {m: values[others] for m, values in parts.features.items()}
+        rest = LSFADetector(config).fit_features(PatchStack(some, parts.foreground[others]))
+        for i in fold:
+            for m, expected in rest.score_features(parts.sample(i)).items():
+                assert seen[m][i].image_score == expected.image_score
+                assert torch.equal(seen[m][i].distances[:10], expected.distances)
+                assert not seen[m][i].distances[10:].any()
+    for i in range(9):
+        expected = detector.score_features(held_out.sample(i))["3d"]
+        assert seen["3d"][count + i].image_score == expected.image_score
+    rate = detector.calibration.thresholds["rgb+3d"].false_positive_rate
+    assert rate == pytest.approx(1 / (count + 10))
+
+
+def test_a_detector_of_folds_is_saved_and_scores_alike(rings, quick, tmp_path):
+    config = quick.change(scoring__calibrate_on="folds")
+    detector = LSFADetector(config).fit(rings["train"], rings["validation"])
+    detector.save(tmp_path / "model")
+    again = LSFADetector.load(tmp_path / "model")
+    assert again.config == config
+    assert again.calibration == detector.calibration
+    assert again.score(rings["test"][0]).image_score == detector.score(rings["test"][0]).image_score
+
+
 def test_an_odd_part_among_the_good_ones_is_named(quick, caplog):
     parts, held_out = made(24, 0), made(9, 1)
     parts.features["3d"][17] += 40

@@ -6,10 +6,12 @@ import json
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from lsfa_lite.config import ScoringConfig
-from lsfa_lite.scoring.calibration import Calibration, calibrate, pooled
+from lsfa_lite.scoring import calibration
+from lsfa_lite.scoring.calibration import Calibration, calibrate, cross_fitted, pooled
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
 from lsfa_lite.scoring.threshold import threshold
 
@@ -92,3 +94,73 @@ def test_left_out_parts_keep_the_promise_and_with_validation_the_factor():
     alone, together = alarms / draws
     assert rate / 2 < alone < rate + noise
     assert rate / 2 < together < rate * (n + m + 1) / (n + 1) + noise
+
+
+def parts_of(rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    features = torch.tensor(drawn(rng, count)).repeat(1, 3, 1)  # twelve patches
+    features += 0.1 * torch.tensor(rng.normal(size=features.shape))
+    return features, torch.tensor(rng.random((count, 12)) < 0.7)
+
+
+@pytest.mark.parametrize(("changes", "rows"), [({"coreset": 0.3}, 0.3), ({"coreset_rows": 9}, 9)])
+def test_a_fold_is_scored_by_a_coreset_of_the_others_with_its_share(changes, rows, monkeypatch):
+    features, seen = parts_of(np.random.default_rng(0), 12)
+    made = []
+    of_rows = PatchCore.of_rows.__func__
+
+    def watched(cls, patches, samples, *how):
+        made.append((of_rows(cls, patches, samples, *how), sorted(set(samples.tolist()))))
+        return made[-1][0]
+
+    monkeypatch.setattr(PatchCore, "of_rows", classmethod(watched))
+    scores = cross_fitted(features, seen, ScoringConfig(neighbours=0, **changes), 4)
+    assert sorted(12 - len(others) for _, others in made) == [2, 2, 2, 3, 3]
+    judged_by = {}
+    for core, others in made:
+        of_others = features[others][seen[others]]
+        count = rows if rows > 1 else round(rows * len(of_others))
+        assert len(core.bank) == count
+        assert all((of_others == row).all(dim=1).any() for row in core.bank)
+        judged_by |= {i: core for i in range(12) if i not in others}
+    assert len(judged_by) == 12
+    for i, core in judged_by.items():
+        far = np.linalg.norm(features[i][:, None] - core.bank[None], axis=2).min(axis=1)
+        np.testing.assert_allclose(scores[i].distances, far * seen[i].numpy(), rtol=1e-6)
+        assert scores[i].image_score == pytest.approx(far[seen[i]].max())
+
+
+def test_folds_follow_the_seed_and_are_single_parts_where_parts_are_few():
+    features, seen = parts_of(np.random.default_rng(0), 12)
+    whole = ScoringConfig(coreset=1.0, neighbours=0)
+
+    def images(count, seed, config=whole):
+        return [s.image_score for s in cross_fitted(features[:count], seen[:count], config, seed)]
+
+    assert images(12, 0) == images(12, 0)
+    assert images(12, 0) != images(12, 1)
+    core = PatchCore.fit(features[:4], seen[:4], whole)
+    alone = [s.image_score for s in core.leave_one_out(features[:4], seen[:4])]
+    assert images(4, 0) == images(4, 1) == pytest.approx(alone)  # of whole banks no holes
+    assert len(images(calibration.FOLDS + 1, 0)) == 6
+    with pytest.raises(ValueError, match="1 training samples; folds need two"):
+        images(1, 0)
+    with pytest.raises(ValueError, match="no foreground"):
+        cross_fitted(features[:3], seen[:3] & (torch.arange(3) != 1)[:, None], whole)
+
+
+def test_a_coreset_made_anew_has_no_holes_where_the_left_out_part_was():
+    """Parts alike, small banks: who is left out seems odd, who is new and who is folded do not."""
+    rng, excess = np.random.default_rng(0), []
+    for _ in range(30):
+        features = torch.tensor(rng.normal(size=(40, 30, 2)))
+        seen, config = torch.ones(40, 30, dtype=torch.bool), ScoringConfig(coreset=0.03)
+        core = PatchCore.fit(features[:20], seen[:20], config)
+        groups = (
+            core.score_all(features[20:], seen[20:]),
+            core.leave_one_out(features[:20], seen[:20]),
+            cross_fitted(features[:20], seen[:20], config),
+        )
+        excess.append([np.mean([s.distances.mean() for s in found]) for found in groups])
+    new, left_out, folded = np.mean(excess, axis=0)
+    assert left_out > 1.03 * new
+    assert abs(folded - new) < abs(left_out - new) / 3

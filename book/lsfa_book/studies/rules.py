@@ -20,6 +20,7 @@ from lsfa_lite.data.files import written_beside
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector
 from lsfa_lite.features.extract import Extractor, FeatureExtractor, PatchStack
+from lsfa_lite.scoring.calibration import cross_fitted
 from lsfa_lite.scoring.fusion import Fusion
 from lsfa_lite.scoring.metrics import image_auroc
 from lsfa_lite.scoring.patchcore import PatchScores
@@ -45,7 +46,8 @@ class Seen:
     """What one fitted detector says of a data set.
 
     scores  modality -> split -> (B, 1 + TOP): PatchCore's re-weighted maximum, then the largest
-            distances; "train" is scored with each part's own rows left out
+            distances; "train" is scored with each part's own rows left out, "folds", where asked
+            for, are the same parts by banks of the other folds
     labels  (B,) of "test"
     """
 
@@ -54,7 +56,11 @@ class Seen:
 
 
 def see(
-    config: Config, stacks: Mapping[str, PatchStack], labels: np.ndarray, extractor: Extractor
+    config: Config,
+    stacks: Mapping[str, PatchStack],
+    labels: np.ndarray,
+    extractor: Extractor,
+    folds: bool = False,
 ) -> Seen:
     """Adapt to and remember "train", then score every split. stacks: not packed."""
     train = stacks["train"]
@@ -63,9 +69,11 @@ def see(
     adaptation = detector.adaptation
     assert adaptation is not None
     for m, bank in detector.banks.items():
-        each = adaptation.each(m, train.features[m], train.foreground)
-        left_out = bank.leave_one_out(each, train.foreground)
-        scores[m]["train"] = largest(left_out)
+        given, on = (m, train.features[m], train.foreground), train.foreground
+        scores[m]["train"] = largest(bank.leave_one_out(adaptation.each(*given), on))
+        if folds:
+            anew = cross_fitted(adaptation.each(*given), on, config.scoring, config.seed)
+            scores[m]["folds"] = largest(anew)
     for name in stacks.keys() - {"train"}:
         rows = [detector.score_features(stacks[name].sample(i)) for i in range(len(stacks[name]))]
         for m in detector.modalities:
@@ -143,6 +151,7 @@ class Setting:
 def measure(
     data: Mapping[str, Sequence[Sample]],
     settings: Mapping[Path, Setting],
+    folds: bool = False,
 ) -> None:
     """See every setting whose file is not there yet.
 
@@ -150,6 +159,7 @@ def measure(
 
     data      {"train", "validation", "test", and what else is to be scored}
     settings  the file that `save` writes -> what is fitted
+    folds     whether training parts are scored by banks of the other folds, too
     """
     waiting = {path: setting for path, setting in settings.items() if not path.exists()}
     labels = np.array([sample.label for sample in data["test"]])
@@ -160,7 +170,7 @@ def measure(
         stacks = {name: extractor.stack(rows, config.modalities) for name, rows in data.items()}
         for path, setting in here.items():
             few = stacks | {"train": some(stacks["train"], setting.shots, setting.draw)}
-            save(see(setting.config, few, labels, extractor), path)
+            save(see(setting.config, few, labels, extractor, folds), path)
 
 
 def some(stack: PatchStack, shots: int | None, seed: int) -> PatchStack:

@@ -88,6 +88,22 @@ def test_training_parts_are_scored_without_their_own_rows():
     assert (rows["train"][:, 1:] > 0).all()
 
 
+def test_training_parts_are_scored_by_banks_of_other_folds_where_asked():
+    rng = torch.Generator().manual_seed(0)
+    settings = FIRST.change(adaptation__steps=0, scoring__coreset=1.0, scoring__neighbours=0)
+    stacks = {
+        name: PatchStack(
+            {"rgb": torch.randn(count, 25, 8, generator=rng)}, torch.ones(count, 25) > 0
+        )
+        for name, count in (("train", 5), ("validation", 3))  # a fold is a part
+    }
+    plain = rules.see(settings, stacks, np.zeros(0), extractor=None)
+    asked = rules.see(settings, stacks, np.zeros(0), extractor=None, folds=True)
+    assert plain.scores["rgb"].keys() == {"train", "validation"}
+    assert asked.scores["rgb"].keys() == {"train", "validation", "folds"}
+    np.testing.assert_allclose(asked.scores["rgb"]["folds"], plain.scores["rgb"]["train"])
+
+
 def test_what_was_seen_comes_back_from_its_file(tmp_path):
     found = seen()
     rules.save(found, tmp_path / "ring-0-28, bank of 12,000.npz")
@@ -145,6 +161,10 @@ def test_what_has_a_file_is_not_seen_again(tmp_path, monkeypatch):
     assert Extractor.made == 3  # once for each split, for both settings
     assert rules.load(paths["all"]).scores["rgb"]["train"].shape[0] == 6
     assert rules.load(paths["few"]).scores["rgb"]["train"].shape[0] == 3
+    assert "folds" not in rules.load(paths["few"]).scores["rgb"]
+    folded = {"few": tmp_path / "folded.npz"}
+    rules.measure(data, 0, {"few": settings["few"]}, folded, folds=True)
+    assert rules.load(folded["few"]).scores["3d"]["folds"].shape == (3, 1 + TOP)
     paths["few"].unlink()
     before = paths["all"].stat().st_mtime_ns
     rules.measure(data, settings)
