@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import Modality, ScoringConfig
 from lsfa_lite.scoring.fusion import Fusion
-from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
+from lsfa_lite.scoring.patchcore import PatchCore, PatchScores, rows_kept
 from lsfa_lite.scoring.threshold import Threshold, threshold
 
 logger = logging.getLogger(__name__)
@@ -64,8 +64,9 @@ def cross_fitted(
     features B times (N, D), foreground (B, N), as `PatchCore.leave_one_out` takes them; five folds
     are drawn from `seed`, one for each of fewer samples. Rows that are only taken out of a bank
     leave holes in its coreset, next to which a sample looks odder than a new one; a coreset of the
-    other folds has none and merely knows fewer samples. The adaptation is not fitted anew: it has
-    seen them all. Raises ValueError for fewer than two samples.
+    other folds has none and merely knows fewer samples. It gets as many rows as the one of all
+    samples: a share of fewer patches would lie sparser, and all distances be larger. The adaptation
+    is not fitted anew: it has seen them all. Raises ValueError for fewer than two samples.
     """
     on = [row.nonzero()[:, 0] for row in foreground.cpu()]  # B (n,)
     if len(on) < 2:
@@ -75,6 +76,7 @@ def cross_fitted(
         )
     patches = [x[seen.to(x.device)] for x, seen in zip(features, on, strict=True)]  # B (n, D)
     counts = torch.tensor([len(seen) for seen in on])
+    config = replace(config, coreset_rows=rows_kept(config, int(counts.sum())))
     order = torch.randperm(len(on), generator=torch.Generator().manual_seed(seed))
     scores: dict[int, PatchScores] = {}
     folds = order.tensor_split(min(FOLDS, len(on)))

@@ -51,6 +51,12 @@ def reweight(
     return -torch.expm1(own / divisor - torch.logsumexp(distances / divisor, dim=1))  # (K,)
 
 
+def rows_kept(config: ScoringConfig, patches: int) -> int:
+    """M, the length of a bank of so many patches of the training samples."""
+    # of this modality's own patches: M3DM's code takes a share of the other, reduced bank
+    return config.coreset_rows or max(1, round(config.coreset * patches))
+
+
 @dataclass(frozen=True)
 class PatchScores:
     """image_score, and the nearest distance of every patch (N,), exactly 0 on the background."""
@@ -128,8 +134,7 @@ class PatchCore:
         progress: bool = False,
     ) -> PatchCore:
         """The same from foreground patches (Q, D) and the training sample of each (Q,)."""
-        # of this modality's own patches: M3DM's code takes a share of the other, reduced bank
-        count = config.coreset_rows or max(1, round(config.coreset * len(rows)))
+        count = rows_kept(config, len(rows))
         logger.info("bank: %d of %d patches", min(count, len(rows)), len(rows))
         kept = greedy_coreset(rows, count, config.coreset_projection, seed, progress)  # (M,)
         return cls.from_state({"bank": rows[kept], "samples": samples[kept]}, config)
