@@ -145,6 +145,8 @@ def test_the_whole_way_lies_where_it_should(detector, rings):
     assert on_cuda([core.bank for core in detector.banks.values()])
     detector.calibrate(parts)  # the parts left out one by one
     detector.calibrate(parts, held_out)
+    detector.config = detector.config.change(scoring__calibrate_on="folds")
+    detector.calibrate(parts, held_out)  # and by banks made anew
     for sample, scored in zip(rings["test"], detector.score(rings["test"]), strict=True):
         assert math.isfinite(scored.image_score)
         assert scored.anomaly_map.shape == sample.shape

@@ -5,7 +5,7 @@
 
 One file per category, seed and setting lies in OUT; what is there is not done again. A table of
 promised and seen false alarms, and of defective parts found, by LITE's scoring is printed. Some two
-minutes for a category, a seed and both grids on one core.
+to five minutes for a category and seed on one core.
 """
 
 from __future__ import annotations

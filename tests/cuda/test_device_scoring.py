@@ -7,6 +7,7 @@ import torch
 from on_device import CONVOLUTIONS, MARKS, agrees, close, normal, same
 
 from lsfa_lite.config import ScoringConfig
+from lsfa_lite.scoring.calibration import cross_fitted
 from lsfa_lite.scoring.coreset import greedy_coreset
 from lsfa_lite.scoring.fusion import Fusion
 from lsfa_lite.scoring.maps import anomaly_map, unsquare
@@ -44,6 +45,8 @@ def test_patchcore(image_score, device):
     ]
     alone = found.leave_one_out(PARTS.to(device), SEEN.to(device))
     pairs += zip(alone, expected.leave_one_out(PARTS, SEEN), strict=True)
+    folds = cross_fitted(PARTS.to(device), SEEN.to(device), config)
+    pairs += zip(folds, cross_fitted(PARTS, SEEN, config), strict=True)
     for one, other in pairs:
         assert one.image_score == pytest.approx(other.image_score, rel=1e-4)
         close(one.distances, other.distances)
