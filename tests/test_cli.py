@@ -125,6 +125,28 @@ def test_score_makes_a_report(cleaned, model, tmp_path, capsys):
     assert f"--report {tmp_path}: holds --out" in capsys.readouterr().err
 
 
+def test_a_report_has_a_line_for_the_scan_that_was_passed_over(cleaned, model, tmp_path, capsys):
+    scans = tmp_path / "hole"
+    shutil.copytree(cleaned / "ring/test/hole", scans)
+    for kind in ("rgb", "xyz", "gt"):
+        for path in list((scans / kind).iterdir()):
+            shutil.copy(path, path.with_stem("001"))
+    broken = next((scans / "xyz").glob("001.*"))
+    broken.write_bytes(broken.read_bytes()[:300])
+    empty = next((scans / "xyz").glob("000.*"))
+    tifffile.imwrite(empty, np.zeros_like(tifffile.imread(empty)))  # no point: no part seen
+    report = tmp_path / "report"
+    call = ["score", str(model), str(scans), "--out", str(tmp_path / "out")]
+    assert main([*call, "--report", str(report)]) == 1
+    assert "001" in capsys.readouterr().err
+    with (report / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["verdict"] for row in rows] == ["failed", "failed"]
+    with (tmp_path / "out/scores.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["verdict"] == "no part seen"
+
+
 def test_recalibrate_makes_a_new_model_from_good_scans(cleaned, model, tmp_path, capsys):
     call = ["recalibrate", str(model), str(cleaned / "ring/validation/good"), "--out"]
     assert main([*call, str(tmp_path / "new")]) == 0
