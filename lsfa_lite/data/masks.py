@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 AROUND = np.ones((5, 5), dtype=bool)  # antialiased at half the size, then doubled: two pixels wide
 LEVELS = 16  # more in one mask are no ids
@@ -75,6 +74,8 @@ def resampled(ids: np.ndarray) -> bool:
     between = (ids > 0) & (ids < ids.max(initial=0))
     if not between.any() or len(np.unique(ids[between])) > LEVELS:
         return bool(between.any())
+    from scipy import ndimage  # a fifth of a second, and for masks with a third level only
+
     rows, columns = (np.flatnonzero(ids.any(axis=axis)) for axis in (1, 0))
     near = tuple(slice(max(0, x[0] - 2), x[-1] + 3) for x in (rows, columns))  # it is mostly small
     part = ids[near]
