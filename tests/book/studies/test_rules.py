@@ -162,9 +162,9 @@ def test_what_has_a_file_is_not_seen_again(tmp_path, monkeypatch):
     assert rules.load(paths["all"]).scores["rgb"]["train"].shape[0] == 6
     assert rules.load(paths["few"]).scores["rgb"]["train"].shape[0] == 3
     assert "folds" not in rules.load(paths["few"]).scores["rgb"]
-    folded = {"few": tmp_path / "folded.npz"}
-    rules.measure(data, 0, {"few": settings["few"]}, folded, folds=True)
-    assert rules.load(folded["few"]).scores["3d"]["folds"].shape == (3, 1 + TOP)
+    folded = tmp_path / "folded.npz"
+    rules.measure(data, {folded: settings[paths["few"]]}, folds=True)
+    assert rules.load(folded).scores["3d"]["folds"].shape == (3, 1 + TOP)
     paths["few"].unlink()
     before = paths["all"].stat().st_mtime_ns
     rules.measure(data, settings)
