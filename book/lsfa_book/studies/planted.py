@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.data.units import spacing
 
 
 def stain(sample: Sample, rng: np.random.Generator) -> Sample:
@@ -30,7 +31,7 @@ def dent(sample: Sample, rng: np.random.Generator) -> Sample:
     assert sample.xyz is not None
     on, size = sample.foreground, float(np.sqrt(np.count_nonzero(sample.foreground)))
     rho = blot(on, rng.uniform(0.06, 0.14) * size, rng)  # (H, W)
-    depth = rng.choice([-1, 1]) * rng.uniform(0.006, 0.04) * size * spacing(sample.xyz, on)
+    depth = rng.choice([-1, 1]) * rng.uniform(0.006, 0.04) * size * spacing(sample.xyz)
     push = depth * np.exp(-2.2 * rho**2) * on  # metres
     reach = np.linalg.norm(sample.xyz, axis=-1)  # (H, W)
     factor = 1 + np.divide(push, reach, out=np.zeros_like(push), where=on)
@@ -51,9 +52,3 @@ def blot(on: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
     waves = sum(rng.normal(0, 0.12) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in (2, 3))
     rim = np.maximum(radius * (1 + waves), 1.0)
     return np.hypot(y - row, x - column) / rim
-
-
-def spacing(xyz: np.ndarray, on: np.ndarray) -> float:
-    """Metres between neighbouring pixels on the part, the median."""
-    steps = np.linalg.norm(np.diff(xyz, axis=1), axis=-1)  # (H, W - 1)
-    return float(np.median(steps[on[:, 1:] & on[:, :-1]]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
+from lsfa_book.studies.comparison import Difference, paired, standing
 from lsfa_book.studies.rules import Setting
 from lsfa_book.studies.tables import NONE, PRINTED, WHITENING
 from lsfa_lite.config import FIRST
@@ -313,37 +314,24 @@ def by_kind(
     return {k: float(np.mean([x for (kind, _), x in sums.items() if kind == k])) for k in kinds}
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Of a prediction over n kinds: the mean, its 95 % t-interval, and the p of its claim.
+def outcome(changes: Mapping[str, float], claim: str) -> Difference:
+    """The mean over kinds with its 95 % t-interval, and the p of the claim.
 
-    p  above, below: all sign flips of the kinds, two-sided; within: the larger of two one-sided
-       t-tests against MARGIN
+    above, below: all sign flips of the kinds, two-sided; within: the larger of two one-sided
+    t-tests against MARGIN. Raises ValueError for fewer than two kinds.
     """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    p: float
-    failed: bool  # the interval, too, lies where the claim says it does not
+    d, values = paired(changes, dict.fromkeys(changes, 0.0)), np.array(list(changes.values()))
+    if claim != "within":
+        return replace(d, p=sign_flips(values))
+    error = max(values.std(ddof=1) / np.sqrt(d.n), 1e-12)
+    return replace(d, p=float(stats.t.sf((MARGIN - abs(d.mean)) / error, d.n - 1)))
 
 
-def outcome(changes: Mapping[str, float], claim: str) -> Outcome:
-    """Raises ValueError for fewer than two kinds."""
-    values = np.array(list(changes.values()))
-    if len(values) < 2:
-        raise ValueError(f"{len(values)} kinds; an interval needs at least two")
-    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
-    half = stats.t.ppf(0.975, len(values) - 1) * error
-    low, high = mean - half, mean + half
+def failed(d: Difference, claim: str) -> bool:
+    """Whether the interval, too, lies where the claim says that it does not."""
     if claim == "within":
-        p = float(stats.t.sf((MARGIN - abs(mean)) / max(error, 1e-12), len(values) - 1))
-        failed = low > MARGIN or high < -MARGIN
-    else:
-        p = sign_flips(values)
-        failed = (high < 0) if claim == "above" else (low > 0)
-    return Outcome(float(mean), float(low), float(high), len(values), p, bool(failed))
+        return d.low > MARGIN or d.high < -MARGIN
+    return d.high < 0 if claim == "above" else d.low > 0
 
 
 def sign_flips(values: np.ndarray) -> float:
@@ -360,7 +348,7 @@ def judged(
     found: Mapping[Cell, Mapping[tuple[str, int], float]],
     predictions: Sequence[Prediction] = PREDICTIONS,
     level: float = 0.05,
-) -> dict[str, tuple[Outcome, str]]:
+) -> dict[str, tuple[Difference, str]]:
     """key -> (outcome, "stands", "open" or "failed"), of the predictions that were run.
 
     "stands" after Holm's correction for all of them together; a sign that is wrong never stands.
@@ -370,14 +358,14 @@ def judged(
         for p in predictions
         if len(changes := by_kind(p.cells, found)) > 1
     }
-    claims = {p.key: p.claim for p in predictions}
-    held, verdicts = True, {}
-    for index, key in enumerate(sorted(outcomes, key=lambda key: outcomes[key].p)):
-        o = outcomes[key]
-        held = held and o.p < level / (len(outcomes) - index)
-        wrong = o.mean * {"above": 1, "below": -1, "within": 0}[claims[key]] < 0
-        verdicts[key] = "failed" if o.failed else "stands" if held and not wrong else "open"
-    return {key: (o, verdicts[key]) for key, o in outcomes.items()}
+    stand, verdicts = standing(outcomes, level), {}
+    for p in predictions:
+        if d := outcomes.get(p.key):
+            right = d.mean * {"above": 1, "below": -1, "within": 0}[p.claim] >= 0
+            holds = p.key in stand and right
+            word = "failed" if failed(d, p.claim) else "stands" if holds else "open"
+            verdicts[p.key] = d, word
+    return verdicts
 
 
 def told(found: Mapping[Cell, Mapping[tuple[str, int], float]]) -> str:

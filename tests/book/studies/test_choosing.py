@@ -7,7 +7,7 @@ import pytest
 
 from lsfa_book.mini3d import Mini3DConfig, make_sample
 from lsfa_book.studies import choosing
-from lsfa_book.studies.planted import dent, spacing, stain
+from lsfa_book.studies.planted import dent, stain
 from lsfa_book.studies.rules import IMAGE_SCORES
 from lsfa_lite.data.background import remove_background
 
@@ -38,12 +38,6 @@ def test_a_dent_is_seen_by_shape_alone_and_every_pixel_keeps_its_ray(part):
     assert 0.002 * 0.1 < moved[far] < 0.05
     there, was = flawed.xyz[far], part.xyz[far]
     np.testing.assert_allclose(np.cross(there, was), 0, atol=1e-6)  # along the line of sight
-
-
-def test_spacing_is_the_pixel_in_metres(part):
-    right = part.foreground[:, 1:] & part.foreground[:, :-1]
-    by_hand = np.median(np.linalg.norm(part.xyz[:, 1:] - part.xyz[:, :-1], axis=-1)[right])
-    assert spacing(part.xyz, part.foreground) == pytest.approx(by_hand)
 
 
 def test_the_text_has_the_means(tmp_path):
