@@ -33,18 +33,15 @@ def measure(category: str, seed: int, out: Path) -> None:
         for name, config in choosing.SETTINGS.items()
     }
     if not all(path.exists() for path in settings):
-        parts = workshop(category, Mini3DConfig(seed=seed))
-        data = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+        data = rules.splits(workshop(category, Mini3DConfig(seed=seed)))
         rules.measure(choosing.with_planted(data, seed), settings)
 
 
 def gathered(out: Path) -> list[dict[str, Any]]:
     rows = []
-    for path in sorted(out.glob("*.npz")):
-        category, seed, setting = path.stem.split("-", 2)
-        found = rules.judge(rules.load(path))
-        table = {" | ".join(key): round(x, 4) for key, x in found.items()}
-        rows.append({"category": category, "seed": int(seed), "setting": setting, "i_auroc": table})
+    for category, seed, setting, seen in rules.kept(out):
+        table = {" | ".join(key): round(x, 4) for key, x in rules.judge(seen).items()}
+        rows.append({"category": category, "seed": seed, "setting": setting, "i_auroc": table})
     return rows
 
 

@@ -31,16 +31,14 @@ def measure(category: str, seed: int, settings: list[str], out: Path) -> None:
         for name in settings
     }
     if not all(path.exists() for path in of):
-        parts = workshop(category, Mini3DConfig(seed=seed))
-        data = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+        data = rules.splits(workshop(category, Mini3DConfig(seed=seed)))
         rules.measure(data, of, folds=True)
 
 
 def gathered(out: Path, rate: float) -> dict[str, dict[str, promises.Kept]]:
     draws: dict[str, list[promises.Draw]] = {}
-    for path in sorted(out.glob("*.npz")):
-        setting = path.stem.split("-", 2)[2]
-        draw = promises.drawn(rules.load(path), LITE.scoring.top_patches)
+    for _, _, setting, seen in rules.kept(out):
+        draw = promises.drawn(seen, LITE.scoring.top_patches)
         draws.setdefault(setting, []).append(draw)
     return {
         f"{setting} ({len(some)} fits)": promises.promises(some, rate, scoring=LITE.scoring)

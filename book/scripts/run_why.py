@@ -52,18 +52,16 @@ def run(out: Path, root: Path | None, category: str, seeds: Sequence[int], names
         parts: Any = workshop(category, Mini3DConfig(seed=seeds[0]))
     else:
         parts = MVTec3D(root, category)
-    data = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    rules.measure(data, settings)
+    rules.measure(rules.splits(parts), settings)
 
 
 def gathered(out: Path) -> list[dict[str, Any]]:
     """A row for each file: the image AUROC of all that chapter 13 shows."""
     rows = []
-    for path in sorted(out.glob("*.npz")):
-        category, seed, setting = path.stem.split("-", 2)
-        table = {" | ".join(key): x for key, x in rules.judge(rules.load(path)).items()}
+    for category, seed, setting, seen in rules.kept(out):
+        table = {" | ".join(key): x for key, x in rules.judge(seen).items()}
         kept = {key: round(table[key], 4) for key in why.KEYS}
-        rows.append({"category": category, "seed": int(seed), "setting": setting, "i_auroc": kept})
+        rows.append({"category": category, "seed": seed, "setting": setting, "i_auroc": kept})
     return rows
 
 

@@ -6,7 +6,7 @@ try all image scores and all fusions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,11 @@ class Setting:
     draw: int = 0
 
 
+def splits(parts: Any) -> dict[str, Sequence[Sample]]:
+    """Of a workshop, or of a category of files."""
+    return {"train": parts.train, "validation": parts.validation, "test": parts.test}
+
+
 def measure(
     data: Mapping[str, Sequence[Sample]],
     settings: Mapping[Path, Setting],
@@ -199,3 +204,10 @@ def load(path: Path) -> Seen:
                 m, _, name = key.partition(" ")
                 scores.setdefault(m, {})[name] = stored[key]
         return Seen(scores, stored["labels"])
+
+
+def kept(out: Path) -> Iterator[tuple[str, int, str, Seen]]:
+    """Category, seed, setting and what was seen, of every file CATEGORY-SEED-SETTING.npz in OUT."""
+    for path in sorted(out.glob("*.npz")):
+        category, seed, setting = path.stem.split("-", 2)
+        yield category, int(seed), setting, load(path)
