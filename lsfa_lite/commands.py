@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Event
 from typing import Any
 
 
@@ -92,43 +95,37 @@ def fit(arguments: argparse.Namespace) -> None:
 
 
 def score(arguments: argparse.Namespace) -> int:
-    from lsfa_lite.data.folder import Folder, Intrinsics
-    from lsfa_lite.data.sample import NoPart
+    from lsfa_lite.batch import judge, read_each, scans_of
     from lsfa_lite.data.scans import Batch
-    from lsfa_lite.detector import LSFADetector, Scored
-    from lsfa_lite.report import write_score_table, write_scores
+    from lsfa_lite.detector import LSFADetector
+    from lsfa_lite.report import written
 
-    intrinsics = Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
-    detector = LSFADetector.load(arguments.model, arguments.device)
-    rows, batch = list[tuple[str, Scored]](), Batch()
-    folders = [Folder(path, intrinsics) for path in arguments.paths]
+    detector, batch = LSFADetector.load(arguments.model, arguments.device), Batch()
+    folders = scans_of(detector, arguments.paths, camera_of(arguments))
     with report_of(arguments, detector) as report:
         describe_ahead(arguments, detector, *folders, strict=False)
-        for entry, read in [(e, scans) for scans in folders for e in scans.entries]:
-            name = f"{len(rows):03d}-{entry.stem}"
-            try:
-                sample = read.read(entry)
-                scored = detector.score(sample)
-                write_scores(arguments.out, name, sample, scored)
-            except (NoPart, *Batch.REFUSED) as error:
-                if report:
-                    report.fail(str(entry.path), str(error))
-                if not isinstance(error, NoPart):
-                    batch.pass_over(error)
-                    continue
-                scored = detector.no_part(str(entry.path))
-            else:
-                if report:
-                    report.add(sample, scored)
-            rows.append((name, scored))
-            lacking = [m for m in detector.modalities if m not in scored.modality_scores]
-            told = f"  (without {', '.join(lacking)})" if lacking and scored.modality_scores else ""
-            print(f"{scored.image_score:8.3f}  {scored.verdict:9s}  {scored.path}{told}")
-    batch.done = len(rows)
-    write_score_table(arguments.out / "scores.csv", rows)
+        for one in written(judge(detector, read_each(folders)), arguments.out):
+            if report:
+                report.add(one)
+            if one.scored is None:
+                assert one.reason is not None
+                batch.pass_over(one.reason)
+                continue
+            batch.done += 1
+            alone = one.scored.modality_scores
+            lacking = [m for m in detector.modalities if m not in alone]
+            told = f"  (without {', '.join(lacking)})" if lacking and alone else ""
+            print(f"{one.scored.image_score:8.3f}  {one.verdict:9s}  {one.path}{told}")
     if report:
         print(f"report: {arguments.report / 'index.html'}")
     return account(batch)
+
+
+def camera_of(arguments: argparse.Namespace) -> Any:
+    """The intrinsics that were given; without them, those beside the scans are looked for."""
+    from lsfa_lite.data.intrinsics import Intrinsics
+
+    return Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
 
 
 def report_of(arguments: argparse.Namespace, detector: Any) -> AbstractContextManager[Any]:
@@ -143,15 +140,14 @@ def report_of(arguments: argparse.Namespace, detector: Any) -> AbstractContextMa
 
 
 def recalibrate(arguments: argparse.Namespace) -> None:
-    from lsfa_lite.data.folder import Folder, Intrinsics
+    from lsfa_lite.batch import scans_of
     from lsfa_lite.detector import LSFADetector
     from lsfa_lite.report_page.words import promise
 
     if arguments.out.exists():
         raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
-    intrinsics = Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
     detector = LSFADetector.load(arguments.model, arguments.device)
-    good = Folder(arguments.good, intrinsics)
+    (good,) = scans_of(detector, [arguments.good], camera_of(arguments))
     describe_ahead(arguments, detector, good)
     detector.recalibrate(good, progress=True).save(arguments.out)
     calibration, rate = detector.calibration, detector.config.scoring.false_positive_rate
@@ -162,52 +158,39 @@ def recalibrate(arguments: argparse.Namespace) -> None:
 
 def watch(arguments: argparse.Namespace) -> None:
     """Until SIGINT or SIGTERM; the scan at hand is finished."""
-    import signal
-    from functools import partial
-    from threading import Event
+    from collections import Counter
 
-    from lsfa_lite.data.arrivals import arrivals
-    from lsfa_lite.data.depth import Intrinsics
-    from lsfa_lite.data.scans import read_scan
+    from lsfa_lite.batch import judge, read_arriving
     from lsfa_lite.detector import LSFADetector
+    from lsfa_lite.report_page.tables import line
 
     if not arguments.folder.is_dir():
         raise FileNotFoundError(f"{arguments.folder}: no such folder")
-    beside = arguments.folder / "intrinsics.json"
-    camera = arguments.intrinsics or (beside if beside.is_file() else None)
-    read = partial(read_scan, intrinsics=Intrinsics.from_json(camera) if camera else None)
-    detector, stop = LSFADetector.load(arguments.model, arguments.device), Event()
-    roles = [{"rgb": "rgb", "3d": "xyz"}[m] for m in detector.modalities]
-    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
-    counts = {"good": 0, "bad": 0, "failed": 0}
-    try:
-        for path, found in arrivals(arguments.folder, roles, stop, read):
-            line = judge(detector, str(path), found)
-            counts[line["verdict"]] += 1
-            score = "-" if (value := line["image_score"]) is None else f"{value:.3f}"
-            text = f"{score:>8}  {line['verdict']:9s}  {line['path']}"
-            if line["verdict"] == "failed":
-                text += f"  {line['words']}"
-            print(json.dumps(line) if arguments.json else text, flush=True)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    camera, counts = camera_of(arguments), Counter({"good": 0, "bad": 0, "failed": 0})
+    detector = LSFADetector.load(arguments.model, arguments.device)
+    assert detector.calibration is not None
+    with stopped_by_signals() as stop:
+        for one in judge(detector, read_arriving(detector, arguments.folder, stop, camera)):
+            told = line(one, detector.calibration)
+            counts[told["verdict"]] += 1
+            score = "-" if (value := told["image_score"]) is None else f"{value:.3f}"
+            text = f"{score:>8}  {told['verdict']:9s}  {told['path']}"
+            if told["verdict"] == "failed":
+                text += f"  {told['words']}"
+            print(json.dumps(told) if arguments.json else text, flush=True)
     print(", ".join(f"{n} {kind}" for kind, n in counts.items()), file=sys.stderr)
 
 
-def judge(detector: Any, path: str, found: Any) -> dict[str, Any]:
-    """A sample, or the error that it made, as a line of scores.jsonl; nothing is raised."""
-    from lsfa_lite.report_page.tables import values
-    from lsfa_lite.report_page.words import failed, judged
-
-    row = failed(path, found)
-    if not isinstance(found, Exception):
-        try:
-            row = judged(found, detector.score(found), detector.calibration)
-        except (ValueError, RuntimeError, MemoryError) as error:
-            row = failed(path, error)
-    line = values(0, row)
-    return {name: value for name, value in line.items() if name not in ("rank", "key", "cloud")}
+@contextmanager
+def stopped_by_signals() -> Iterator[Event]:
+    """An event that SIGINT and SIGTERM set; before and after, they do what they did."""
+    stop = Event()
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from lsfa_lite.batch import Judgement
 from lsfa_lite.data.files import write_png, write_tiff, written_beside
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
@@ -78,6 +80,19 @@ def write_scores(folder: Path, name: str, sample: Sample, scored: Scored) -> Non
         picture = np.repeat(sample.foreground[..., None], 3, axis=-1) * np.float32(0.5)
     mixed = overlay(picture, scored.anomaly_map, scored.map_threshold)
     write_png(folder / f"{name}.png", np.rint(mixed * 255).astype(np.uint8))
+
+
+def written(judgements: Iterable[Judgement], folder: Path) -> Iterator[Judgement]:
+    """The same judgements; each one's map is then in the folder, and scores.csv after the last."""
+    rows = list[tuple[str, Scored]]()
+    for one in judgements:
+        if one.scored is not None:
+            name = f"{len(rows):03d}-{Path(one.path).stem}"
+            rows.append((name, one.scored))
+            if one.sample is not None and one.scored.modality_scores:
+                write_scores(folder, name, one.sample, one.scored)
+        yield one
+    write_score_table(folder / "scores.csv", rows)
 
 
 def write_score_table(path: Path, rows: list[tuple[str, Scored]]) -> None:

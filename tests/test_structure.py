@@ -25,6 +25,7 @@ METHOD = [
     "scoring",
     "detector: model_folder",
     "evaluation",
+    "batch",
     "report",
     "report_page",
     "commands",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lsfa_lite.batch import Judgement
 from lsfa_lite.config import Modality
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.data.sample import Sample
@@ -25,7 +26,9 @@ from lsfa_lite.scoring.calibration import Calibration
 
 @contextmanager
 def open_report(folder: str | Path, about: About) -> Iterator[Report]:
-    """with open_report(folder, About.of(detector, "model")) as report: report.add(sample, scored)
+    """with open_report(folder, About.of(detector, "model")) as report:
+        for one in judge(detector, read_each(scans_of(detector, ["incoming"]))):
+            report.add(one)
 
     The folder is made beside and renamed when all is there: index.html, scores.csv, scores.jsonl,
     and parts/KEY/ with the pictures, cloud.js and heat.ply of each part. After an error in the
@@ -49,9 +52,16 @@ class Report:
         self.folder, self.about, self.rows = folder, about, list[Row]()
         (folder / "parts").mkdir(parents=True)
 
-    def add(self, sample: Sample, scored: Scored) -> Row:
-        """One part that was scored; its arrays are not kept."""
-        key, calibration = self._key(scored.path), self.about.calibration
+    def add(self, one: Judgement) -> Row:
+        """One scan, whatever came of it; its arrays are not kept."""
+        row = words.judged(one, self.about.calibration, self._key(one.path))
+        if one.sample is not None and one.scored is not None and one.scored.modality_scores:
+            row = self._with_pictures(row, one.sample, one.scored)
+        self.rows.append(row)
+        return row
+
+    def _with_pictures(self, row: Row, sample: Sample, scored: Scored) -> Row:
+        key, calibration = row.key, self.about.calibration
         folder, under = self.folder / "parts" / key, grounds(sample)
         folder.mkdir()
         heats: dict[str, np.ndarray] = {}
@@ -60,19 +70,11 @@ class Report:
         fused = scored.anomaly_map / max(scored.map_threshold, 1e-12)
         if len(heats) > 1:
             heats["fused"] = fused
-        row = replace(
-            words.judged(sample, scored, calibration, key),
+        return replace(
+            row,
             pictures=write_pictures(folder, under, heats, sample.foreground),
             points=write_clouds(folder, key, sample, scored, next(iter(under.values())), fused),
         )
-        self.rows.append(row)
-        return row
-
-    def fail(self, path: str, why: str) -> Row:
-        """One scan that could not be scored, or in which no part was seen: a line of its own."""
-        row = words.failed(path, why, self._key(path))
-        self.rows.append(row)
-        return row
 
     def _key(self, path: str) -> str:
         """A number, and of the name what any file system and any address can hold."""

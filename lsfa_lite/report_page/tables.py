@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lsfa_lite.batch import Judgement
 from lsfa_lite.report_page.rows import Row
+from lsfa_lite.report_page.words import judged
+from lsfa_lite.scoring.calibration import Calibration
 
 COLUMNS = ["rank", "key", "verdict", "image_score", "threshold", "promised", "rgb", "3d"]
 COLUMNS += ["path", "words", "cloud"]
@@ -19,6 +22,12 @@ def values(rank: int, row: Row) -> dict[str, Any]:
     alone = (row.modality_scores.get("rgb"), row.modality_scores.get("3d"))
     cloud = f"parts/{row.key}/heat.ply" if row.points else None
     return dict(zip(COLUMNS, (*told, *alone, row.path, row.words, cloud), strict=True))
+
+
+def line(one: Judgement, calibration: Calibration) -> dict[str, Any]:
+    """A judgement as `score --json` and `watch --json` print it: a report's line without files."""
+    told = values(0, judged(one, calibration))
+    return {name: value for name, value in told.items() if name not in ("rank", "key", "cloud")}
 
 
 def write_tables(folder: Path, rows: list[Row]) -> None:

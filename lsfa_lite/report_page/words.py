@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from lsfa_lite.batch import Judgement
 from lsfa_lite.config import Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
@@ -30,8 +31,11 @@ def promise(calibration: Calibration, senses: str, wanted: float | None = None) 
     return text
 
 
-def judged(sample: Sample, scored: Scored, calibration: Calibration, key: str = "") -> Row:
-    """One part that was scored, as a row without pictures."""
+def judged(one: Judgement, calibration: Calibration, key: str = "") -> Row:
+    """One scan as a row without pictures; of one without a score, why there is none."""
+    if one.sample is None or one.scored is None or one.reason is not None:
+        return Row(key, printable(one.path), "failed", printable(one.reason))
+    sample, scored = one.sample, one.scored
     return Row(
         key,
         printable(scored.path),
@@ -43,11 +47,6 @@ def judged(sample: Sample, scored: Scored, calibration: Calibration, key: str = 
         "+".join(scored.modality_scores),
         scored.modality_scores,
     )
-
-
-def failed(path: str, why: object, key: str = "") -> Row:
-    """One scan that could not be scored, or in which no part was seen."""
-    return Row(key, printable(path), "failed", printable(why))
 
 
 def printable(text: object) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lsfa_lite.batch import Judgement
 from lsfa_lite.config import LITE
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
@@ -62,6 +63,10 @@ def scored(part: Sample, rgb: float, depth: float) -> Scored:
     return Scored(score, fused, alone, maps, 2.0, 2.0, score > 2.0, part.path, 0.05)  # type: ignore[arg-type]
 
 
+def judged(part: Sample, rgb: float, depth: float) -> Judgement:
+    return Judgement(part.path, part, scored(part, rgb, depth))
+
+
 def write_batch(folder: Path, count: int, failed: int = 3, size: int = 256) -> None:
     """`count` parts, every eighth a bad one, the last `failed` of them not readable."""
     rng = np.random.default_rng(0)
@@ -70,6 +75,7 @@ def write_batch(folder: Path, count: int, failed: int = 3, size: int = 256) -> N
             odd = ODD_NAMES[i] if i < len(ODD_NAMES) else f"part-{i:03d}.png"
             part = sample(i, size, path=f"scans/{odd}")
             low = rng.uniform(0.1, 0.95, 2)
-            report.add(part, scored(part, *(low + (i % 8 == 0) * rng.uniform(0.5, 3, 2))))
+            report.add(judged(part, *(low + (i % 8 == 0) * rng.uniform(0.5, 3, 2))))
         for i in range(failed):
-            report.fail(f"scans/broken-{i}.tiff", "cannot be read as a TIFF; damaged or cut short")
+            why = ValueError("cannot be read as a TIFF; damaged or cut short")
+            report.add(Judgement(f"scans/broken-{i}.tiff", reason=why))

@@ -10,10 +10,11 @@ import re
 
 import numpy as np
 import pytest
-from batch import BOTH, ODD_NAMES, about, sample, scored
+from batch import BOTH, ODD_NAMES, about, judged, sample, scored
 from conftest import without
 from PIL import Image
 
+from lsfa_lite.batch import Judgement
 from lsfa_lite.report_page import Row, open_report
 from lsfa_lite.report_page.clouds import MOST, thinned
 from lsfa_lite.report_page.histogram import BINS, bins, counted
@@ -29,9 +30,10 @@ def report(tmp_path_factory):
     with open_report(folder, about()) as written:
         for i, pair in enumerate(SCORES):
             part = sample(i, path=f"scans/{ODD_NAMES[i]}")
-            written.add(part, scored(part, *pair))
-        written.fail("scans/cut.tiff", "cannot be read, it is cut short\nat byte 7")
-        written.fail("scans/bytes \udcff.png", "no part seen")
+            written.add(judged(part, *pair))
+        cut = ValueError("cannot be read, it is cut short\nat byte 7")
+        written.add(Judgement("scans/cut.tiff", reason=cut))
+        written.add(Judgement("scans/bytes \udcff.png", reason=ValueError("no picture")))
     return folder
 
 
@@ -155,7 +157,7 @@ def test_a_part_of_one_sense_has_what_there_is(blind, expected, tmp_path):
             told, modality_scores=alone, modality_maps={one: told.modality_maps[one]}
         )
     with open_report(tmp_path / "out", about()) as report:
-        row = report.add(part, told)
+        row = report.add(Judgement(part.path, part, told))
     folder = tmp_path / "out/parts" / row.key
     assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
     sizes = {Image.open(p).size for p in folder.glob("*.jpg")}
@@ -284,9 +286,8 @@ def test_a_folder_that_is_in_use_is_refused_and_an_error_leaves_none(tmp_path):
             open_report(tmp_path / there, about()),
         ):
             raise AssertionError("must not be entered")
-    part = sample()
     with pytest.raises(AttributeError), open_report(tmp_path / "new", about()) as report:
-        report.add(part, None)
+        report.add(None)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["used"]
     (tmp_path / "empty").mkdir()
     with open_report(tmp_path / "empty", about()):

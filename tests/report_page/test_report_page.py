@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import pytest
 import torch
-from batch import BOTH, GOOD, ODD_NAMES, about, sample, scored, write_batch
+from batch import BOTH, GOOD, ODD_NAMES, about, judged, sample, write_batch
 
 import lsfa_lite
 from lsfa_lite.report_page import Row, open_report
@@ -133,7 +133,7 @@ def test_the_page_says_which_model_by_which_versions_and_settings(read: Reader):
 def test_a_model_without_kept_scores_and_a_batch_without_parts_make_a_page(tmp_path: Path):
     part = sample()
     with open_report(tmp_path / "old", about(good=0)) as report:
-        report.add(part, scored(part, 1.0, 1.5))
+        report.add(judged(part, 1.0, 1.5))
     text = (tmp_path / "old/index.html").read_text()
     assert "saved without its good parts" in text
     assert "at most 5 are called bad, as far as they are like the good ones seen" in text

@@ -1,0 +1,106 @@
+"""Many scans, one verdict each: read, judged, and passed over where they cannot be.
+
+detector = LSFADetector.load("model")
+for one in judge(detector, read_each(scans_of(detector, ["incoming"]))):
+    print(one.verdict, one.path)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+from lsfa_lite.data.arrivals import arrivals
+from lsfa_lite.data.folder import Folder
+from lsfa_lite.data.intrinsics import Intrinsics
+from lsfa_lite.data.sample import NoPart, Sample
+from lsfa_lite.data.scans import Entry, Scans, read_scan
+from lsfa_lite.detector import LSFADetector, Scored
+
+# of one scan; whatever else is raised, say by Ctrl-C or by a bug, concerns all of them
+UNREADABLE = (ValueError, OSError, RuntimeError, MemoryError)
+UNUSABLE = (ValueError, RuntimeError, MemoryError)
+Found = tuple[Path, Sample | Exception]
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What came of one scan.
+
+    sample  None where it could not be read
+    scored  None where it could not be scored; in a scan without a part, `LSFADetector.no_part`
+    reason  why there is no score, or no part
+    """
+
+    path: str
+    sample: Sample | None = None
+    scored: Scored | None = None
+    reason: Exception | None = None
+
+    @property
+    def verdict(self) -> str:
+        """That of `Scored`, or "failed"."""
+        return "failed" if self.scored is None else self.scored.verdict
+
+
+def judge(detector: LSFADetector, found: Iterable[Found]) -> Iterator[Judgement]:
+    """Paths with their samples, or with the errors of reading them -> a verdict each."""
+    for path, sample in found:
+        yield judge_one(detector, str(path), sample)
+
+
+def judge_one(detector: LSFADetector, path: str, found: Sample | Exception) -> Judgement:
+    """Nothing is raised for a scan that cannot be used."""
+    sample, reason = (None, found) if isinstance(found, Exception) else (found, None)
+    if sample is not None:
+        try:
+            return Judgement(path, sample, detector.score(sample))
+        except UNUSABLE as error:
+            reason = error
+    missing = detector.no_part(path) if isinstance(reason, NoPart) else None
+    return Judgement(path, sample, missing, reason)
+
+
+# --- where scans come from --------------------------------------------------------------------
+
+
+def reader(detector: LSFADetector, camera: Intrinsics | None = None) -> Callable[[Entry], Sample]:
+    """How a scan becomes a sample that the detector takes, here and in `describe_ahead`'s workers.
+
+    Every new scan is read by it: those of `scans_of` and those that arrive.
+    """
+    return partial(read_scan, intrinsics=camera)
+
+
+def scans_of(
+    detector: LSFADetector, paths: Sequence[str | Path], camera: Intrinsics | None = None
+) -> list[Scans]:
+    """Folders of scans, or single files; without a `camera`, each has that of its folder.
+
+    No scan is read yet. Raises FileNotFoundError or ValueError for a path without scans.
+    """
+    folders = [Folder(path, camera) for path in paths]
+    return [Scans(found.entries, reader(detector, found.intrinsics)) for found in folders]
+
+
+def read_each(folders: Iterable[Scans]) -> Iterator[Found]:
+    """Each scan, or why it cannot be read."""
+    for scans in folders:
+        for entry in scans.entries:
+            try:
+                found: Sample | Exception = scans.read(entry)
+            except UNREADABLE as error:
+                found = error
+            yield entry.path, found
+
+
+def read_arriving(
+    detector: LSFADetector, folder: Path, stop: Event, camera: Intrinsics | None = None
+) -> Iterator[Found]:
+    """Each scan when it is whole (`data.arrivals`), until `stop` is set."""
+    read = reader(detector, camera or Intrinsics.in_folder(folder))
+    roles = [{"rgb": "rgb", "3d": "xyz"}[m] for m in detector.modalities]
+    yield from arrivals(folder, roles, stop, read)
