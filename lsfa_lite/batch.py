@@ -16,9 +16,10 @@ from threading import Event
 from lsfa_lite.data.arrivals import arrivals
 from lsfa_lite.data.folder import Folder
 from lsfa_lite.data.intrinsics import Intrinsics
-from lsfa_lite.data.sample import NoPart, Sample
+from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.scans import Entry, Scans, read_scan
 from lsfa_lite.detector import LSFADetector, Scored
+from lsfa_lite.errors import NoPart
 
 # of one scan; whatever else is raised, say by Ctrl-C or by a bug, concerns all of them
 UNREADABLE = (ValueError, OSError, RuntimeError, MemoryError)

@@ -12,6 +12,8 @@ from numbers import Integral, Real
 from reprlib import repr as short
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from lsfa_lite.errors import SettingError
+
 _hints: Callable[[Any], dict[str, Any]] = cache(partial(get_type_hints, include_extras=True))
 
 
@@ -55,9 +57,9 @@ class Checked:
         """The checks that need more than one field."""
         return iter(())
 
-    def _refusal(self, name: str, expected: str) -> ValueError:
+    def _refusal(self, name: str, expected: str) -> SettingError:
         value = short(getattr(self, name))
-        return ValueError(f"{type(self).__name__}.{name} = {value}: expected {expected}")
+        return SettingError(f"{type(self).__name__}.{name} = {value}: expected {expected}")
 
     def __repr__(self) -> str:
         return self._told(differences(type(self)(), self))
@@ -88,7 +90,7 @@ def changed(node: Any, values: dict[str, Any]) -> Any:
         head, _, rest = key.partition("__")
         if head not in hints:
             has = ", ".join(hints) or "no fields"
-            raise ValueError(f"no field {head!r} in {type(node).__name__}; it has {has}")
+            raise SettingError(f"no field {head!r} in {type(node).__name__}; it has {has}")
         if rest:
             inside.setdefault(head, {})[rest] = value
         else:
@@ -101,12 +103,12 @@ def changed(node: Any, values: dict[str, Any]) -> Any:
 def from_values(kind: Any, values: Any) -> Any:
     """What `json.loads` gives -> an object; ValueError names fields too many and too few."""
     if not isinstance(values, dict):
-        raise ValueError(f"{kind.__name__} = {short(values)}: expected fields and values")
+        raise SettingError(f"{kind.__name__} = {short(values)}: expected fields and values")
     hints = _hints(kind)
     unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
     if unknown or missing:
         odd = f"unknown fields {unknown}, missing fields {missing}"
-        raise ValueError(f"{kind.__name__}: {odd}; another version of lsfa_lite wrote it")
+        raise SettingError(f"{kind.__name__}: {odd}; another version of lsfa_lite wrote it")
     deeper = [k for k, v in values.items() if isinstance(v, dict) and is_dataclass(hints[k])]
     return kind(**values | {k: from_values(hints[k], values[k]) for k in deeper})
 

@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event
 from typing import Any
 
+from lsfa_lite.errors import FileThere, SettingError
+
 
 def config_of(arguments: argparse.Namespace) -> Any:
     from lsfa_lite.config import PRESETS
@@ -40,7 +42,7 @@ def check_device(arguments: argparse.Namespace) -> None:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
         reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {name}: {reason}; use cpu, or a device of torch") from error
+        raise SettingError(f"--device {name}: {reason}; use cpu, or a device of torch") from error
 
 
 def clean(arguments: argparse.Namespace) -> int:
@@ -83,7 +85,7 @@ def fit(arguments: argparse.Namespace) -> None:
     from lsfa_lite.detector import LSFADetector
 
     if arguments.out.exists():
-        raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
+        raise FileThere(f"{arguments.out} is there already; name a new folder or remove it")
     config, background = config_of(arguments), background_of(arguments.root)
     detector = LSFADetector(config, arguments.device, background=background)
     data = MVTec3D(arguments.root, arguments.category)
@@ -135,7 +137,7 @@ def report_of(arguments: argparse.Namespace, detector: Any) -> AbstractContextMa
     from lsfa_lite.report_page import About, open_report
 
     if arguments.report.resolve() in (out := arguments.out.resolve(), *out.parents):
-        raise ValueError(f"--report {arguments.report}: holds --out; name a folder of its own")
+        raise SettingError(f"--report {arguments.report}: holds --out; name a folder of its own")
     return open_report(arguments.report, About.of(detector, arguments.model.resolve().name))
 
 

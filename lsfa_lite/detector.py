@@ -21,6 +21,7 @@ from lsfa_lite.config import LITE, BackgroundConfig, Config, Modality, from_json
 from lsfa_lite.data.ahead import read_ahead
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.scans import Good
+from lsfa_lite.errors import DataError, ModelError
 from lsfa_lite.features.extract import (
     AT_ONCE,
     Extractor,
@@ -128,7 +129,7 @@ class LSFADetector:
         """
         if isinstance(train, Sample) or len(train) < 2:
             count = 1 if isinstance(train, Sample) else len(train)
-            raise ValueError(f"{count} training samples; at least two good ones are needed")
+            raise DataError(f"{count} training samples; at least two good ones are needed")
         train = Good(train, "training")
         parts = self.extractor.stack(train, self.config.modalities, progress, packed=True)
         names = self._shared(parts)
@@ -137,7 +138,7 @@ class LSFADetector:
             validation = Good(validation, "validation")
             held_out = self.extractor.stack(validation, names, progress, packed=True)
             if missing := [m for m in names if m not in held_out.features]:
-                raise ValueError(
+                raise DataError(
                     f"validation: no {' and no '.join(missing)} in (all of) its samples, which the "
                     "training parts have; add it, or fit without the validation split"
                 )
@@ -214,10 +215,10 @@ class LSFADetector:
         """
         self._calibrated()
         if isinstance(good, Sample) or len(good) < 2:
-            raise ValueError("two good samples are the least to calibrate on; twenty say more")
+            raise DataError("two good samples are the least to calibrate on; twenty say more")
         parts = self.extractor.stack(good, self.modalities, progress, packed=True)
         if missing := [m for m in self.modalities if m not in parts.features]:
-            raise ValueError(
+            raise DataError(
                 f"no {' and no '.join(missing)} in (all of) the good samples, and the detector was "
                 f"fitted on {', '.join(self.modalities)}; scan them with both, or fit anew"
             )
@@ -388,7 +389,7 @@ class LSFADetector:
         detector.modalities = tuple(about["modalities"])
         for modality, expected in about["backbones"].items():
             if detector.extractor.fingerprint(modality) != expected:
-                raise ValueError(
+                raise ModelError(
                     f"{folder}: was fitted with other weights of the {modality} backbone than "
                     "those found here; use the same weights file, or fit the model again"
                 )
@@ -418,7 +419,7 @@ class LSFADetector:
         """The modalities that all training samples have; a warning for those that are missing."""
         there, wanted = tuple(parts.features), self.extractor.names(self.config.modalities)
         if not there:
-            raise ValueError(
+            raise DataError(
                 f"the training samples share none of the modalities {self.config.modalities}; "
                 "each needs rgb, or each needs xyz"
             )
@@ -432,16 +433,16 @@ class LSFADetector:
 
     def _fitted(self) -> Adaptation:
         if self.adaptation is None:
-            raise ValueError(NOT_FITTED)
+            raise ModelError(NOT_FITTED)
         return self.adaptation
 
     def _calibrated(self) -> Calibration:
         if self.calibration is None:
-            raise ValueError(NOT_FITTED)
+            raise ModelError(NOT_FITTED)
         return self.calibration
 
     def _check_wanted(self, modalities: Sequence[Modality] | None) -> tuple[Modality, ...]:
         self._calibrated()
         if strange := [m for m in modalities or () if m not in self.modalities]:
-            raise ValueError(f"fitted on {', '.join(self.modalities)}; cannot score with {strange}")
+            raise DataError(f"fitted on {', '.join(self.modalities)}; cannot score with {strange}")
         return tuple(modalities or self.modalities)

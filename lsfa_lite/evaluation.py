@@ -9,6 +9,7 @@ import numpy as np
 
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
+from lsfa_lite.errors import DataError
 from lsfa_lite.scoring.metrics import (
     Pixels,
     aupro,
@@ -89,7 +90,7 @@ def metrics(scores: np.ndarray, labels: np.ndarray, *pixels: Pixels) -> dict[str
 
 def _label(sample: Sample) -> int:
     if sample.label is None:
-        raise ValueError(
+        raise DataError(
             f"{sample.path}: no label; evaluation needs a test split with known defects"
         )
     return sample.label

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import lsfa_lite
 from lsfa_lite.data.files import written_beside
+from lsfa_lite.errors import FileThere, MissingFile, ModelError
 
 FORMAT = 1  # raised when an older folder can no longer be read
 DESCRIPTION, TENSORS = "detector.json", "detector.safetensors"
@@ -23,7 +24,7 @@ def write(folder: Path, description: dict[str, Any], tensors: dict[str, Tensor])
     Raises FileExistsError if it is there already.
     """
     if folder.exists():
-        raise FileExistsError(f"{folder} is there already; name a new folder or remove it")
+        raise FileThere(f"{folder} is there already; name a new folder or remove it")
     head = {"format": FORMAT, "version": lsfa_lite.__version__}
     with written_beside(folder) as beside:
         beside.mkdir()
@@ -35,18 +36,18 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What `write` wrote. FileNotFoundError, or ValueError for another version or damage."""
     for name in (DESCRIPTION, TENSORS):
         if not (folder / name).is_file():
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"{folder / name}: missing; expected the folder that `lsfa-lite fit --out` made"
             )
     try:
         description = json.loads((folder / DESCRIPTION).read_text())
         found = description["format"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise ModelError(
             f"{folder / DESCRIPTION}: damaged ({error}); fit the model again"
         ) from error
     if found != FORMAT:
-        raise ValueError(
+        raise ModelError(
             f"{folder}: model format {found}, written by lsfa-lite {description.get('version')}; "
             f"this is {lsfa_lite.__version__}, which reads format {FORMAT}: fit the model again, "
             "or install that version"
@@ -54,7 +55,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         return description, load_file(folder / TENSORS)
     except SafetensorError as error:
-        raise ValueError(f"{folder / TENSORS}: damaged ({error}); fit the model again") from error
+        raise ModelError(f"{folder / TENSORS}: damaged ({error}); fit the model again") from error
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

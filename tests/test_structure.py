@@ -18,6 +18,7 @@ from lsfa_lite import lazy
 # to another one's room stands behind a colon.
 METHOD = [
     "lazy",
+    "errors",
     "config: checked",
     "data",
     "features",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lsfa_lite.config import AdaptationConfig
+from lsfa_lite.errors import SettingError
 
 
 def make_adaptor(config: AdaptationConfig, width: int) -> nn.Module:
@@ -28,7 +29,7 @@ def make_adaptor(config: AdaptationConfig, width: int) -> nn.Module:
         return ConvAdaptor(width, config.zero_init)
     if config.adaptor == "identity":
         return IdentityAdaptor()
-    raise ValueError(
+    raise SettingError(
         f"adaptor is {config.adaptor!r}, expected encoder, encoder2, linear, conv1x1 or identity"
     )
 

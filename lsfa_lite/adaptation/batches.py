@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lsfa_lite.config import Modality
+from lsfa_lite.errors import DataError
 
 Features = dict[Modality, Tensor]
 
@@ -79,23 +80,23 @@ def pack(features: Features, foreground: Tensor) -> tuple[Features, Tensor]:
 def check(features: Features, foreground: Tensor) -> None:
     """Raise ValueError for what cannot be trained on, naming it."""
     if len(features) != 1 and set(features) != {"rgb", "3d"}:
-        raise ValueError(f"features has the keys {sorted(features)}, expected one, or 'rgb', '3d'")
+        raise DataError(f"features has the keys {sorted(features)}, expected one, or 'rgb', '3d'")
     if foreground.ndim != 2 or foreground.dtype != torch.bool or len(foreground) == 0:
-        raise ValueError(
+        raise DataError(
             f"foreground is {tuple(foreground.shape)} {foreground.dtype}, expected (B, N) bool "
             "with at least one training sample"
         )
     for name, values in features.items():
         if values.ndim != 3 or values.shape[:2] != foreground.shape:
-            raise ValueError(
+            raise DataError(
                 f"{name} features are {tuple(values.shape)}, expected (B, N, D) with (B, N) = "
                 f"{tuple(foreground.shape)} as the foreground has"
             )
         if not all(torch.isfinite(some).all() for some in values.split(16)):
-            raise ValueError(f"{name} features have NaN or Inf; check the backbone's output")
+            raise DataError(f"{name} features have NaN or Inf; check the backbone's output")
     empty = (~foreground.any(1)).nonzero()[:, 0].tolist()
     if empty:
-        raise ValueError(
+        raise DataError(
             f"training samples {empty} have no foreground patch; lower min_foreground, or check "
             "their background removal"
         )

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from lsfa_lite.adaptation.batches import Features
 from lsfa_lite.config import AdaptationConfig, to_json
 from lsfa_lite.data.files import written_beside
+from lsfa_lite.errors import FileError
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +68,10 @@ def resume(
             header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a whole checkpoint ({error}); delete it") from error
+        raise FileError(f"{path}: not a whole checkpoint ({error}); delete it") from error
     if header.get("run") != run:
         other = "a training with other data, config or seed"
-        raise ValueError(f"{path}: belongs to {other}; delete it, or give another path")
+        raise FileError(f"{path}: belongs to {other}; delete it, or give another path")
     model.load_state_dict(_part(tensors, "model/"))
     moments: dict[int, dict[str, Any]] = {}
     for key, value in _part(tensors, "optimiser/").items():

@@ -8,6 +8,8 @@ import warnings
 import torch
 from torch import Tensor
 
+from lsfa_lite.errors import DataError
+
 Record = dict[str, float | Tensor]  # of a training step; a tensor is not read yet
 WATCHED = ("variance/", "effective_rank/")
 COLLAPSE_SHARE = 0.5  # of the starting value; below it a CollapseWarning is given (ours)
@@ -57,7 +59,7 @@ def settle(history: list[dict[str, float]], pending: list[Record]) -> None:
         for name, value in record.items():
             if not math.isfinite(value) and not name.startswith(WATCHED):
                 what = "the gradient's norm" if name == "gradient_norm" else f"the loss {name}"
-                raise ValueError(
+                raise DataError(
                     f"step {record['step']:.0f}: {what} is {value}; "
                     "lower lr, or set clip, cosine or reduction='mean'"
                 )

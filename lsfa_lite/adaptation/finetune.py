@@ -26,6 +26,7 @@ from lsfa_lite.adaptation.trainable import (
 from lsfa_lite.adaptation.views import Networks, View, describe, look
 from lsfa_lite.config import Config, Modality
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.errors import SettingError
 from lsfa_lite.features.extract import FeatureExtractor, PatchStack
 
 __all__ = ["WHAT", "FineTuneConfig", "FineTuned", "fine_tune", "parameters", "trainable"]
@@ -119,7 +120,7 @@ def in_training(
 def check_request(what: str, config: Config) -> None:
     check_name(what)
     if "3d" in config.modalities and config.features.points.backbone == "fpfh":
-        raise ValueError(
+        raise SettingError(
             "FPFH has no weights to train: config.change(features__points__backbone='point_mae')"
         )
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lsfa_lite.errors import DataError, SettingError
 from lsfa_lite.features.nearest import nearest
 
 Denominator = Literal["joint", "row", "symmetric"]
@@ -67,14 +68,16 @@ def _pair_loss(
     reduction: Reduction,
 ) -> Tensor:
     if rgb.shape != points.shape:
-        raise ValueError(
+        raise DataError(
             f"rgb {tuple(rgb.shape)} and points {tuple(points.shape)} must have the same shape; "
             "project both modalities to one width first"
         )
     if denominator not in get_args(Denominator):
-        raise ValueError(f"denominator is {denominator!r}, expected 'joint', 'row' or 'symmetric'")
+        raise SettingError(
+            f"denominator is {denominator!r}, expected 'joint', 'row' or 'symmetric'"
+        )
     if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
+        raise SettingError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
     if mask is None:
         mask = torch.ones(rgb.shape[:2], dtype=torch.bool, device=rgb.device)  # (B, N)
     count = mask.sum().clamp(min=1)
@@ -167,13 +170,13 @@ def local_compactness(
     differentiated; its gradient at distance zero is zero.
     """
     if len(features) == 0:
-        raise ValueError("features has no rows; is there any foreground in the batch?")
+        raise DataError("features has no rows; is there any foreground in the batch?")
     _, index = nearest(features.detach(), bank, chunk)
     difference = features - bank[index].detach()  # (Q, D)
     norm = torch.linalg.vector_norm
     terms = difference.square().sum(1) if squared else norm(difference, dim=1)  # (Q,)
     if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
+        raise SettingError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
     return terms.sum() if reduction == "sum" else terms.mean()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lsfa_lite.errors import DataError, SettingError
 from lsfa_lite.features.nearest import nearest
 
 
@@ -34,9 +35,9 @@ class MemoryBank(nn.Module):
     ) -> None:
         super().__init__()
         if capacity < 1 or width < 1:
-            raise ValueError(f"capacity ({capacity}) and width ({width}) must be at least 1")
+            raise SettingError(f"capacity ({capacity}) and width ({width}) must be at least 1")
         if policy not in ("fifo", "reservoir"):
-            raise ValueError(f"policy is {policy!r}, expected 'fifo' or 'reservoir'")
+            raise SettingError(f"policy is {policy!r}, expected 'fifo' or 'reservoir'")
         self.policy, self.seed = policy, seed
         self.register_buffer("storage", torch.zeros(capacity, width))
         self.register_buffer("stamps", torch.zeros(capacity, dtype=torch.long))
@@ -73,7 +74,7 @@ class MemoryBank(nn.Module):
     def enqueue(self, x: Tensor) -> None:
         """Store x (n, D), detached; of more rows than fit, the fifo bank keeps the last ones."""
         if x.ndim != 2 or x.shape[1] != self.storage.shape[1]:
-            raise ValueError(
+            raise DataError(
                 f"x is {tuple(x.shape)}, expected (n, {self.storage.shape[1]}) as the bank is wide"
             )
         for slots, kept in self._fifo(len(x)) if self.policy == "fifo" else self._reservoir(x):

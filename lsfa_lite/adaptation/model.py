@@ -11,6 +11,7 @@ from lsfa_lite.adaptation.adaptors import IdentityAdaptor, make_adaptor
 from lsfa_lite.adaptation.memory import MemoryBank
 from lsfa_lite.adaptation.whitening import InputTransform
 from lsfa_lite.config import AdaptationConfig, Modality
+from lsfa_lite.errors import DataError
 
 
 class Adaptation(nn.Module):
@@ -103,9 +104,9 @@ class Adaptation(nn.Module):
 
     def _check(self, modality: Modality, features: Tensor) -> None:
         if modality not in self.widths:
-            raise ValueError(f"no adaptor for {modality!r}; it was trained on {list(self.widths)}")
+            raise DataError(f"no adaptor for {modality!r}; it was trained on {list(self.widths)}")
         if features.ndim != 3 or features.shape[2] != self.widths[modality]:
-            raise ValueError(
+            raise DataError(
                 f"{modality} features are {tuple(features.shape)}, "
                 f"expected (B, N, {self.widths[modality]})"
             )

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lsfa_lite.errors import SettingError
+
 
 @torch.no_grad()
 def assign(
@@ -22,7 +24,7 @@ def assign(
     The labels of background patches mean nothing.
     """
     if k < 1:
-        raise ValueError(f"k is {k}, expected at least 1 prototype")
+        raise SettingError(f"k is {k}, expected at least 1 prototype")
     if k == 1:
         return torch.zeros_like(foreground, dtype=torch.long)
     centres = _plus_plus(features, foreground, k, seed)  # (B, k, D)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lsfa_lite.checked import Checked, Count, NotNegative
+from lsfa_lite.errors import MissingPackage, SettingError
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.point_network import PointMAE
 
@@ -68,7 +69,7 @@ def make_trainable(
     else:
         count = int(what.removeprefix("last_"))
         if count > len(blocks):
-            raise ValueError(f"{what}: {type(network).__name__} has {len(blocks)} blocks")
+            raise SettingError(f"{what}: {type(network).__name__} has {len(blocks)} blocks")
         chosen = {p for block in blocks[-count:] for p in block.parameters()}
     for parameter in chosen:
         parameter.requires_grad_(True)
@@ -77,7 +78,7 @@ def make_trainable(
 
 def check_name(what: str) -> None:
     if what not in WHAT:
-        raise ValueError(f"unknown {what!r}; expected one of {', '.join(WHAT)}")
+        raise SettingError(f"unknown {what!r}; expected one of {', '.join(WHAT)}")
 
 
 def used_parameters(network: nn.Module) -> set[nn.Parameter]:
@@ -125,7 +126,7 @@ def add_low_rank(
     try:
         from peft import AdaLoraConfig, AdaLoraModel, LoraConfig, LoraModel
     except ImportError as error:
-        raise ImportError(f"{what} needs peft: pip install 'lsfa-lite[peft]'") from error
+        raise MissingPackage(f"{what} needs peft: pip install 'lsfa-lite[peft]'") from error
     rank, start = settings.rank, settings.start_rank
     how: dict[str, Any] = {"target_modules": low_rank_targets(network, blocks)}
     with torch.random.fork_rng(devices=[]):
@@ -134,7 +135,9 @@ def add_low_rank(
             lora = LoraConfig(r=rank, lora_alpha=settings.scale * rank, **how)
             return LoraModel(network, lora, "default")
         if settings.steps < 3 or start <= rank:
-            raise ValueError("adalora needs steps >= 3 and start_rank > rank, or nothing is pruned")
+            raise SettingError(
+                "adalora needs steps >= 3 and start_rank > rank, or nothing is pruned"
+            )
         how |= {"total_step": settings.steps, "tinit": settings.steps // 5}
         how |= {"tfinal": settings.steps // 4, "lora_alpha": settings.scale * start}
         return AdaLoraModel(network, AdaLoraConfig(init_r=start, target_r=rank, **how), "default")

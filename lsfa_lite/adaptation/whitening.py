@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lsfa_lite.errors import DataError, SettingError
+
 Kind = Literal["none", "centre", "scale", "standardise", "whiten", "layer_norm", "unit"]
 EACH_PATCH = ("none", "layer_norm", "unit")  # nothing is learned from the others
 
@@ -31,7 +33,7 @@ class InputTransform(nn.Module):
     def __init__(self, width: int, kind: Kind = "none") -> None:
         super().__init__()
         if kind not in get_args(Kind):
-            raise ValueError(f"kind is {kind!r}, expected one of {', '.join(get_args(Kind))}")
+            raise SettingError(f"kind is {kind!r}, expected one of {', '.join(get_args(Kind))}")
         self.kind = kind
         self.register_buffer("mean", torch.zeros(width))
         if kind in ("scale", "standardise"):
@@ -47,7 +49,7 @@ class InputTransform(nn.Module):
         keeps directions without variance from becoming noise. Raises ValueError for no rows or NaN.
         """
         if features.ndim != 2 or len(features) == 0 or not torch.isfinite(features).all():
-            raise ValueError(
+            raise DataError(
                 f"features {tuple(features.shape)} must be (Q, D), at least one row, all finite"
             )
         out = cls(features.shape[1], kind).to(features.device)

@@ -7,6 +7,8 @@ from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import Any, TypeVar
 
+from lsfa_lite.errors import SettingError
+
 Item = TypeVar("Item")
 
 
@@ -18,7 +20,7 @@ def read_ahead(samples: Iterable[Item], count: int) -> Iterator[Item]:
     Raises ValueError for count < 1.
     """
     if count < 1:
-        raise ValueError(f"count = {count}: at least one sample must be read ahead")
+        raise SettingError(f"count = {count}: at least one sample must be read ahead")
     places, stop = Semaphore(count), Event()
     read: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
 

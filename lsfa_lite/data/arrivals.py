@@ -9,6 +9,7 @@ from threading import Event
 
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.scans import CLOUDS, PICTURES, ROLES, Entry, read_scan, role_and_stem
+from lsfa_lite.errors import FileError
 
 Found = dict[str, dict[str, list[Path]]]  # stem -> role -> files
 
@@ -85,9 +86,9 @@ def attempt(
 ) -> Sample | Exception:
     for role, some in files.items():
         if len(some) > 1:
-            return ValueError(f"{some[1]}: {some[0].name} of the same stem is {role} too")
+            return FileError(f"{some[1]}: {some[0].name} of the same stem is {role} too")
     if lacking := [role for role in roles if role not in files]:
-        return ValueError(f"{stem}: no {' and no '.join(lacking)} file of this stem has come")
+        return FileError(f"{stem}: no {' and no '.join(lacking)} file of this stem has come")
     one = {role: some[0] for role, some in files.items()}
     try:
         return read(Entry(one.get("rgb"), one.get("xyz"), one.get("gt")))

@@ -18,9 +18,10 @@ from lsfa_lite.config import BackgroundConfig, from_json, to_json
 from lsfa_lite.data.files import read_ids, write_png, write_sample, written_beside
 from lsfa_lite.data.mvtec3d import categories, list_all, not_there
 from lsfa_lite.data.processes import in_processes
-from lsfa_lite.data.sample import NoPart, Sample, valid_pixels
+from lsfa_lite.data.sample import Sample, valid_pixels
 from lsfa_lite.data.scans import SPLITS, Batch, Entry, PassedOver, read_scan
 from lsfa_lite.data.units import likely_unit, spacing
+from lsfa_lite.errors import DataError, FileError, NoPart, SettingError
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def remove_background(sample: Sample, config: BackgroundConfig | None = None) ->
     """
     config = config or BackgroundConfig()
     if sample.xyz is None:
-        raise ValueError(f"{sample.path}: no xyz; the background is found in the 3D data")
+        raise DataError(f"{sample.path}: no xyz; the background is found in the 3D data")
     while True:
         cleaned = remove_once(sample, config)
         if np.array_equal(cleaned.valid, sample.valid):
@@ -62,16 +63,16 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
     return dataclasses.replace(sample, xyz=blank(xyz, kept), rgb=rgb)
 
 
-def nothing_left(sample: Sample, config: BackgroundConfig) -> ValueError:
+def nothing_left(sample: Sample, config: BackgroundConfig) -> DataError:
     """Why: another unit, pixels too far apart for a cluster, or that no part was there."""
     assert sample.xyz is not None
     text, apart = f"{sample.path}: nothing is left of the part", spacing(sample.xyz)
     if unit := likely_unit(sample.xyz):
         cure = f"multiply by {unit.metres:g}, or give that as depth_scale"
-        return ValueError(f"{text}: the cloud seems to be in {unit.name}, not metres; {cure}")
+        return DataError(f"{text}: the cloud seems to be in {unit.name}, not metres; {cure}")
     if apart > config.cluster_radius:
         far = f"its pixels lie {apart * 1000:.1f} mm apart, farther than cluster_radius"
-        return ValueError(f"{text}: {far}; raise it to {3 * apart:.2g} (metres)")
+        return DataError(f"{text}: {far}; raise it to {3 * apart:.2g} (metres)")
     cure = "lower plane_distance or cluster_points, or raise cluster_radius"
     return NoPart(f"{text}; {cure}")
 
@@ -250,17 +251,17 @@ def clean_folder(
     src, out, config = Path(src), Path(out), config or BackgroundConfig()
     engine = in_processes(workers)
     if src.resolve() == out.resolve() or src.resolve() in out.resolve().parents:
-        raise ValueError(f"{out}: lies in {src}; the originals are never touched, name another")
+        raise SettingError(f"{out}: lies in {src}; the originals are never touched, name another")
     found = categories(src)
     wanted = found if only is None else list(only)
     unknown = [name for name in wanted if name not in found]
     if unknown or not found:
-        raise ValueError(not_there(src, "".join(unknown[:1]), found))
+        raise FileError(not_there(src, "".join(unknown[:1]), found))
     settings, begun = out / SETTINGS, background_of(out)
     if begun is not None and begun != config:
         other = ", ".join(f"{name}={value}" for name, value in differences(config, begun).items())
         cure = "ask for the same, or choose another folder"
-        raise ValueError(f"{settings}: the folder was begun with {other}; {cure}")
+        raise FileError(f"{settings}: the folder was begun with {other}; {cure}")
     with written_beside(settings) as temporary:
         temporary.write_text(to_json(config))
     entries = [e for name in wanted for split in SPLITS for e in list_all(src / name / split)]
@@ -292,7 +293,7 @@ def background_of(root: str | Path) -> BackgroundConfig | None:
     try:
         return from_json(path.read_text(), BackgroundConfig) if path.is_file() else None
     except ValueError as error:
-        raise ValueError(f"{path}: {error}; clean anew into another folder") from error
+        raise FileError(f"{path}: {error}; clean anew into another folder") from error
 
 
 def warn_if_padded(root: str | Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from lsfa_lite.data.files import checked_cloud, named_error, read_tiff
 from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.quiet_open3d import open3d
+from lsfa_lite.errors import DataError, FileError
 
 
 def depth_to_xyz(depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
@@ -21,10 +22,10 @@ def depth_to_xyz(depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
     (0, 0, 0) where nothing was seen.
     """
     if depth.ndim != 2:
-        raise ValueError(f"depth has shape {depth.shape}, expected one channel: (H, W)")
+        raise DataError(f"depth has shape {depth.shape}, expected one channel: (H, W)")
     if (intrinsics.height or depth.shape[0], intrinsics.width or depth.shape[1]) != depth.shape:
         size = f"{intrinsics.width} x {intrinsics.height}"
-        raise ValueError(
+        raise DataError(
             f"{depth.shape[1]} x {depth.shape[0]} pixels of depth, but the camera's intrinsics are "
             f"those of {size}; take the ones of this size"
         )
@@ -67,14 +68,14 @@ def raw_cloud(
         array = read_tiff(path)
     if array.ndim == 2:
         if intrinsics is None:
-            raise ValueError(
+            raise FileError(
                 f"{path}: is a depth image, which needs the camera: pass Intrinsics(fx, fy, cx, "
                 "cy, depth_scale), or write them to intrinsics.json in the folder"
             )
         try:
             array = depth_to_xyz(array, intrinsics)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise FileError(f"{path}: {error}") from error
     return array
 
 
@@ -83,7 +84,7 @@ def read_depth_png(path: Path) -> np.ndarray:
     with named_error(path, "a 16-bit depth PNG"), Image.open(path) as picture:
         mode, depth = picture.mode, np.array(picture)
     if not mode.startswith("I"):
-        raise ValueError(f"{path}: mode {mode}; a depth PNG has one channel of 16 bit")
+        raise FileError(f"{path}: mode {mode}; a depth PNG has one channel of 16 bit")
     return depth
 
 
@@ -101,10 +102,10 @@ def read_organised(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
     if path.suffix.lower() == ".pcd":
         shape = _pcd_shape(path) or shape
     if not len(points):
-        raise ValueError(f"{path}: holds no points; it is empty or damaged: export it again")
+        raise FileError(f"{path}: holds no points; it is empty or damaged: export it again")
     if shape is None or len(points) != shape[0] * shape[1]:
         expected = "a picture beside it" if shape is None else f"{shape[0]} x {shape[1]} points"
-        raise ValueError(
+        raise FileError(
             f"{path}: {len(points)} points, expected {expected}; the cloud must be organised "
             "(one point per pixel, row by row, NaN where nothing was seen): export it so"
         )

@@ -19,6 +19,7 @@ from lsfa_lite.data.eyecandies_camera import EyecandiesConfig, cut, item, read_c
 from lsfa_lite.data.files import read_mask, read_rgb, write_sample, written_beside
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.scans import Category, Entry, Scans, pair
+from lsfa_lite.errors import FileError, FileThere, MissingFile
 
 SPLITS = {"train": "train", "validation": "val", "test": "test_public"}  # ours: theirs
 KINDS = ("bumps", "dents", "colors", "normals")  # one annotation picture each
@@ -37,13 +38,13 @@ class Eyecandies(Category):
         found = categories(root)
         if category not in found:
             text = ", ".join(found) or "none (expected CandyCane/train/data/000_depth.png, ...)"
-            raise ValueError(f"{root}: no Eyecandies category {category!r}; there are {text}")
+            raise FileError(f"{root}: no Eyecandies category {category!r}; there are {text}")
         self.root, self.category = Path(root), category
         self.config = config or EyecandiesConfig()
         self.train, self.validation = self._good("train"), self._good("validation")
         if not len(self.train):
             where = self._folder("train")
-            raise ValueError(f"{where}: no scans; expected 000_depth.png, 000_image_4.png, ...")
+            raise FileError(f"{where}: no scans; expected 000_depth.png, 000_image_4.png, ...")
 
     @cached_property
     def test(self) -> Scans:  # type: ignore[override]  # made when asked for
@@ -63,7 +64,7 @@ def categories(root: str | Path) -> list[str]:
     """Names of the folders in `root` that hold train/data, sorted."""
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; expected the unpacked Eyecandies")
+        raise MissingFile(f"{root}: no such folder; expected the unpacked Eyecandies")
     names = (path.parents[1].name for path in root.glob("*/train/data") if path.is_dir())
     return sorted(name for name in names if not name.startswith("."))
 
@@ -81,7 +82,7 @@ def list_split(folder: Path, light: int) -> list[Entry]:
     if bool(depth) != bool(rgb):
         missing, there = sorted(items, key=lambda name: bool(items[name]))
         cure = "unpack the category again" + (", or choose another light" if depth else "")
-        raise ValueError(f"{folder}: has *_{there} but no *_{missing}; {cure}")
+        raise FileError(f"{folder}: has *_{there} but no *_{missing}; {cure}")
     return pair({"rgb": rgb, "xyz": depth, "gt": {}}, label=0, defect="good")
 
 
@@ -93,7 +94,7 @@ def annotate(entry: Entry) -> Entry:
     if metadata.is_file():
         label = int(yaml_number(metadata, "anomalous") != 0)  # the set's own split is by this
     if marked and not label:
-        raise ValueError(f"{metadata}: says good, but {marked[0]} are marked; mend one of the two")
+        raise FileError(f"{metadata}: says good, but {marked[0]} are marked; mend one of the two")
     kinds = [kind for kind in marked if kind in KINDS]
     defect = kinds[0] if len(kinds) == 1 else "combined" if kinds else "bad"
     gt = item(entry.xyz, "mask.png")
@@ -110,9 +111,9 @@ def read_masks(depth: Path) -> dict[str, np.ndarray]:
     masks = {kind: read_mask(path) for kind, path in paths.items() if path.is_file()}
     if not masks:
         what = f"{paths['mask']}: no such file, nor one of {', '.join(KINDS)}"
-        raise FileNotFoundError(f"{what}; unpack it again (only test_private has no annotation)")
+        raise MissingFile(f"{what}; unpack it again (only test_private has no annotation)")
     if len({mask.shape for mask in masks.values()}) > 1:
-        raise ValueError(f"{paths['mask']}: the sample's masks differ in size; unpack it again")
+        raise FileError(f"{paths['mask']}: the sample's masks differ in size; unpack it again")
     return masks
 
 
@@ -143,7 +144,7 @@ def convert(
     data = Eyecandies(src, category, config)
     target = Path(out) / category
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileExistsError(f"{target} is not empty; choose another folder, or delete it first")
+        raise FileThere(f"{target} is not empty; choose another folder, or delete it first")
     jobs = [(split, i) for split in SPLITS for i in range(len(getattr(data, split)))]
     with written_beside(target) as beside:
         for split, i in tqdm(jobs, desc=f"convert {category}", disable=not progress):

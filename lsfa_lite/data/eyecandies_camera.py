@@ -20,6 +20,7 @@ from lsfa_lite.data.background import blank, border_plane
 from lsfa_lite.data.depth import Intrinsics, depth_to_xyz, read_depth_png
 from lsfa_lite.data.files import named_error
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.errors import FileError, SettingError
 
 LIGHTS = ("all spots", "bottom", "right", "top", "left", "global")  # image_0 .. image_5
 
@@ -82,7 +83,7 @@ def read_depth(path: str | Path) -> np.ndarray:
     info = item(path, "info_depth.yaml")
     nearest, farthest = (yaml_number(info, f"normalization.{end}") for end in ("min", "max"))
     if not 0 <= nearest <= farthest:
-        raise ValueError(
+        raise FileError(
             f"{info}: min {nearest}, max {farthest}; expected metres with 0 <= min <= max: "
             "unpack the category again"
         )
@@ -98,10 +99,10 @@ def yaml_number(path: Path, key: str) -> float:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name in key.split("."):
             if not isinstance(found, dict) or name not in found:
-                raise ValueError(f"{path}: no {key} in it; unpack the category again")
+                raise FileError(f"{path}: no {key} in it; unpack the category again")
             found = found[name]
         if not math.isfinite(value := float(found)):
-            raise ValueError(f"{path}: {key} is {found}; expected a finite number")
+            raise FileError(f"{path}: {key} is {found}; expected a finite number")
     return value
 
 
@@ -124,7 +125,7 @@ def cut(xyz: np.ndarray, config: EyecandiesConfig, path: Path | None = None) -> 
     kept = np.abs(xyz[..., 0]) <= config.half_width * config.scale
     out = blank(xyz, kept & (along <= config.length * config.scale))
     if not out.any():
-        raise ValueError(f"{path or 'xyz'}: all is cut; raise half_width and length, inf: no cut")
+        raise SettingError(f"{path or 'xyz'}: all is cut; raise half_width and length, inf: no cut")
     return out
 
 
@@ -141,7 +142,7 @@ def to_world(
     depends on it. `scale` is that of `xyz`.
     """
     if sense not in ("camera_to_world", "world_to_camera"):
-        raise ValueError(f"sense {sense!r}; expected 'camera_to_world' or 'world_to_camera'")
+        raise SettingError(f"sense {sense!r}; expected 'camera_to_world' or 'world_to_camera'")
     matrix = pose if sense == "camera_to_world" else np.linalg.inv(pose)
     world = xyz @ matrix[:3, :3].T + matrix[:3, 3] * scale  # (H, W, 3)
     return blank(world.astype(np.float32), np.any(xyz != 0, axis=-1))

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from lsfa_lite.data.masks import class_ids, soft
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.units import outliers
+from lsfa_lite.errors import DataError, FileError, MissingFile, SettingError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
     """
     with opened(path, "a picture (PNG or JPEG)") as picture:
         if picture.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
-            raise ValueError(f"{path}: mode {picture.mode}; save it as an 8-bit RGB picture")
+            raise FileError(f"{path}: mode {picture.mode}; save it as an 8-bit RGB picture")
         return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
@@ -54,7 +55,7 @@ def opened(path: str | Path, expected: str) -> Iterator[Image.Image]:
     with named_error(path, expected), Image.open(path) as picture:
         raw = next((str(np.atleast_1d(tile[3])[0]) for tile in picture.tile[:1]), "")
         if ";16" in raw and not raw.startswith(("I", "BGR")):  # BGR;16 is 5 + 6 + 5 bits
-            raise ValueError(
+            raise FileError(
                 f"{path}: 16 bits per channel; save it as an 8-bit RGB picture, by one rule for "
                 "all parts (values of a 12-bit camera divided by 16)"
             )
@@ -80,9 +81,9 @@ def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
     """
     if xyz.ndim != 3 or xyz.shape[-1] != 3:
         cure = "; move the first axis last" if xyz.ndim == 3 and xyz.shape[0] == 3 else ""
-        raise ValueError(f"{path}: shape {xyz.shape}, expected x, y, z: (H, W, 3){cure}")
+        raise FileError(f"{path}: shape {xyz.shape}, expected x, y, z: (H, W, 3){cure}")
     if not np.issubdtype(xyz.dtype, np.floating):
-        raise ValueError(
+        raise FileError(
             f"{path}: {xyz.dtype} values, expected float32 metres; is it a picture? A depth image "
             "has one channel and needs the camera's intrinsics"
         )
@@ -97,7 +98,7 @@ def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
 def write_png(path: str | Path, array: np.ndarray) -> None:
     """(H, W, 3) or (H, W) uint8 (or (H, W) uint16 for depth) -> PNG, whole or not at all."""
     if array.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{path}: {array.dtype} cannot be a PNG; pass uint8 (or uint16 for depth)")
+        raise DataError(f"{path}: {array.dtype} cannot be a PNG; pass uint8 (or uint16 for depth)")
     with written_beside(path) as temporary:
         Image.fromarray(array).save(temporary, format="PNG")
 
@@ -117,7 +118,7 @@ def write_sample(folder: str | Path, stem: str, sample: Sample, class_id: int = 
     """
     folder = Path(folder)
     if not 1 <= class_id <= 255:
-        raise ValueError(f"class_id {class_id}: a ground-truth id is 1..255 (0 is good)")
+        raise SettingError(f"class_id {class_id}: a ground-truth id is 1..255 (0 is good)")
     if sample.mask is not None:
         write_png(folder / "gt" / f"{stem}.png", sample.mask.astype(np.uint8) * np.uint8(class_id))
     if (rgb := sample.rgb) is not None:
@@ -156,7 +157,7 @@ def written_beside(path: str | Path) -> Iterator[Path]:
 def named_error(path: str | Path, expected: str) -> Iterator[None]:
     """Turn the many ways in which a decoder fails into one error that names the file."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected {expected}")
+        raise MissingFile(f"{path}: no such file; expected {expected}")
     try:
         yield
     except Exception as error:
@@ -165,5 +166,5 @@ def named_error(path: str | Path, expected: str) -> Iterator[None]:
         text = f"{path}: cannot be read as {expected} ({error})"
         if "imagecodecs" in str(error):  # tifffile's own words
             cure = "pip install imagecodecs, or save the file without compression"
-            raise ValueError(f"{text}; {cure}") from error
-        raise ValueError(f"{text}; damaged or cut short: copy or export it again") from error
+            raise FileError(f"{text}; {cure}") from error
+        raise FileError(f"{text}; damaged or cut short: copy or export it again") from error

@@ -26,6 +26,7 @@ from lsfa_lite.data.scans import (
     read_scan,
     role_and_stem,
 )
+from lsfa_lite.errors import FileError, MissingFile
 
 __all__ = ["Folder", "Intrinsics", "depth_to_xyz"]
 
@@ -40,7 +41,7 @@ class Folder(Scans):
     def __init__(self, path: str | Path, intrinsics: Intrinsics | None = None):
         path = Path(path)
         if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file or folder")
+            raise MissingFile(f"{path}: no such file or folder")
         folder = path if path.is_dir() else path.parent
         role = ROLES.get(folder.name.lower()) if path.is_file() else None
         folder = folder.parent if role else folder
@@ -52,7 +53,7 @@ class Folder(Scans):
         entries = entries_of(files)
         super().__init__(entries, partial(read_scan, intrinsics=self.intrinsics))
         if not entries:
-            raise ValueError(
+            raise FileError(
                 f"{path}: no scans; expected pictures ({', '.join(PICTURES)}) or clouds "
                 f"({', '.join(CLOUDS)}), side by side or in rgb/ and xyz/, depth/ or cloud/"
             )

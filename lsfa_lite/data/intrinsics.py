@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from lsfa_lite.checked import Checked, Count, Finite, Positive, Rule
+from lsfa_lite.errors import FileError
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Intrinsics(Checked):
             found, lens = _parsed(_opened(Path(path)))
             camera = cls(**found)
         except (TypeError, ValueError, yaml.YAMLError) as error:
-            raise ValueError(f"{path}: {error}; {FORMS}") from error
+            raise FileError(f"{path}: {error}; {FORMS}") from error
         if any(lens):
             logger.warning(
                 "%s: lens distortion %s is not undone: undistort colour and depth first", path, lens
@@ -79,7 +80,7 @@ def _opened(path: Path) -> dict[str, Any]:
     text = raw.decode("utf-16" if marked else "utf-8-sig")
     values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     if not isinstance(values, dict):
-        raise ValueError(f"holds a {type(values).__name__}")
+        raise FileError(f"holds a {type(values).__name__}")
     inner = values.get("intrinsic")  # Open3D's PinholeCameraParameters
     return values | inner if isinstance(inner, dict) else values
 
@@ -96,9 +97,9 @@ def _parsed(values: dict[str, Any]) -> tuple[dict[str, Any], list[float]]:
         if found.get("depth_scale", 0) > 1:  # Open3D counts units per metre
             found["depth_scale"] = 1 / found["depth_scale"]
     elif "ppx" not in values and (unknown := sorted(set(values) - PLAIN)):
-        raise ValueError(f"unknown {', '.join(unknown)}")
+        raise FileError(f"unknown {', '.join(unknown)}")
     if missing := [name for name in ("fx", "fy", "cx", "cy") if name not in found]:
-        raise ValueError(f"no {', '.join(missing)}")
+        raise FileError(f"no {', '.join(missing)}")
     return found, [] if lens is None else _numbers(lens)
 
 
@@ -111,9 +112,9 @@ def _numbers(values: Any) -> list[float]:
 def _of_matrix(numbers: list[float]) -> dict[str, float]:
     """Nine numbers by rows, or by columns as Open3D has them: the row (0, 0, 1) decides."""
     if len(numbers) != 9:
-        raise ValueError(f"a camera matrix of {len(numbers)} numbers instead of 9")
+        raise FileError(f"a camera matrix of {len(numbers)} numbers instead of 9")
     k = np.array(numbers).reshape(3, 3)
     k = k if np.array_equal(k[2], [0, 0, 1]) else k.T
     if not np.array_equal(k[2], [0, 0, 1]) or k[0, 1] or k[1, 0]:
-        raise ValueError("a camera matrix that is not ((fx, 0, cx), (0, fy, cy), (0, 0, 1))")
+        raise FileError("a camera matrix that is not ((fx, 0, cx), (0, fy, cy), (0, 0, 1))")
     return {"fx": k[0, 0], "fy": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}

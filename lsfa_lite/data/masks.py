@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from lsfa_lite.errors import FileError
+
 AROUND = np.ones((5, 5), dtype=bool)  # antialiased at half the size, then doubled: two pixels wide
 LEVELS = 16  # more in one mask are no ids
 RAMP = 0.9  # share of the levels between 0 and the top that lie on slopes, in a resampled mask
@@ -23,7 +25,7 @@ def class_ids(picture: Image.Image, form: str = "PNG", path: str = "mask") -> np
     ids = _levels(picture)
     top = int(ids.max(initial=0))
     if form in LOSSY and 0 < top < 128:
-        raise ValueError(
+        raise FileError(
             f"{path}: {form} with {top} as its brightest value: ids of classes do not survive "
             "lossy files; save the mask as PNG"
         )

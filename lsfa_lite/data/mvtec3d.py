@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lsfa_lite.data.files import write_sample
 from lsfa_lite.data.scans import SPLITS, Category, Entry, Scans, collect, composed, entries_of, pair
+from lsfa_lite.errors import FileError, MissingFile
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def categories(root: str | Path) -> list[str]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; expected an MVTec 3D-AD layout's root")
+        raise MissingFile(f"{root}: no such folder; expected an MVTec 3D-AD layout's root")
     return sorted(
         folder.name
         for folder in root.iterdir()
@@ -48,14 +49,14 @@ class MVTec3D(Category):
         found = categories(root)
         category = next((name for name in found if composed(name) == composed(category)), category)
         if category not in found:
-            raise ValueError(not_there(Path(root), category, found))
+            raise FileError(not_there(Path(root), category, found))
         self.root, self.category = Path(root), category
         train, validation, test = (list_split(self.root / category / split) for split in SPLITS)
         train, validation = left_out(train, "train"), left_out(validation, "validation")
         self.train, self.validation, self.test = Scans(train), Scans(validation), Scans(test)
         if not train:
             where = self.root / category / "train" / "good"
-            raise ValueError(f"{where}: no training scans; expected rgb/000.png, xyz/000.tiff")
+            raise FileError(f"{where}: no training scans; expected rgb/000.png, xyz/000.tiff")
 
 
 def left_out(entries: list[Entry], split: str) -> list[Entry]:
@@ -88,7 +89,7 @@ def list_split(folder: Path) -> list[Entry]:
     if len(both) > 1:
         odd = next(entry for entry in entries if entry.rgb is None or entry.xyz is None)
         what = f"no {'rgb' if odd.rgb is None else 'xyz'} file, but other scans in {folder} have"
-        raise ValueError(f"{odd.path}: {what}; add it, or take that modality out of the split")
+        raise FileError(f"{odd.path}: {what}; add it, or take that modality out of the split")
     return entries
 
 

@@ -18,6 +18,8 @@ from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any
 
+from lsfa_lite.errors import LSFAError, SettingError
+
 Task = tuple[Any, ...]
 Engine = Callable[[Sequence[Task]], Iterator[tuple[int, Any]]]
 
@@ -35,7 +37,7 @@ def in_processes(workers: int, threads: int = 1) -> Engine:
     "__main__":`. Raises ValueError for workers < 1, and where a worker was killed.
     """
     if workers < 1:
-        raise ValueError(f"workers = {workers}: at least one process is needed")
+        raise SettingError(f"workers = {workers}: at least one process is needed")
     if workers == 1:
         return in_this_process
 
@@ -48,7 +50,7 @@ def in_processes(workers: int, threads: int = 1) -> Engine:
                 for future in as_completed(waiting):
                     yield waiting[future], future.result()
             except BrokenProcessPool as error:
-                raise ValueError(
+                raise LSFAError(
                     "a worker was killed, perhaps for want of memory; what is done is kept: "
                     "go on with fewer --workers"
                 ) from error

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
+from lsfa_lite.errors import MissingPackage
+
 
 def open3d() -> ModuleType:
     """The module, without the greeting that it prints into notebooks for its own viewer."""
@@ -15,7 +17,7 @@ def open3d() -> ModuleType:
     try:
         import open3d as module
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackage(
             f"{error}: PLY and PCD files need open3d: `pip install open3d-cpu` (Linux) or "
             "`pip install open3d`; clouds in TIFF or NPY do without it",
             name=error.name,

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lsfa_lite.data.units import FARTHEST, likely_unit, outliers
-
-
-class NoPart(ValueError):
-    """Nothing of a part was seen: no mistake of a file's, and the worst of defects."""
+from lsfa_lite.errors import DataError, NoPart
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,20 +109,20 @@ def check(sample: Sample) -> None:
     """Raise ValueError, naming the file and the cure, for arrays that cannot be a scan."""
     rgb, xyz, mask, path = sample.rgb, sample.xyz, sample.mask, sample.path
     if rgb is None and xyz is None:
-        raise ValueError(f"{path}: neither rgb nor xyz; a sample needs at least one of them")
+        raise DataError(f"{path}: neither rgb nor xyz; a sample needs at least one of them")
     for name, array in (("rgb", rgb), ("xyz", xyz)):
         if array is not None and (array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape):
-            raise ValueError(f"{path}: {name} has shape {array.shape}, expected (H, W, 3)")
+            raise DataError(f"{path}: {name} has shape {array.shape}, expected (H, W, 3)")
     for problem in (*_odd_colours(rgb), *_odd_points(xyz)):
-        raise ValueError(f"{path}: {problem}")
+        raise DataError(f"{path}: {problem}")
     if xyz is not None and not xyz.any():
         raise NoPart(f"{path}: xyz is zero everywhere; the sensor saw nothing in this scan")
     if rgb is not None and xyz is not None and rgb.shape != xyz.shape:
         sizes = f"rgb is {rgb.shape[:2]} but xyz is {xyz.shape[:2]}"
-        raise ValueError(f"{path}: {sizes}; both must be the same size, pixel on pixel")
+        raise DataError(f"{path}: {sizes}; both must be the same size, pixel on pixel")
     if mask is not None and mask.shape != sample.shape:
         sizes = f"mask is {mask.shape} but the scan is {sample.shape}"
-        raise ValueError(f"{path}: {sizes}; the ground truth must have the size of the picture")
+        raise DataError(f"{path}: {sizes}; the ground truth must have the size of the picture")
 
 
 def _odd_colours(rgb: np.ndarray | None) -> Iterator[str]:

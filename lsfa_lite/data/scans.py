@@ -15,7 +15,8 @@ import numpy as np
 from lsfa_lite.data.depth import read_cloud
 from lsfa_lite.data.files import read_mask, read_rgb
 from lsfa_lite.data.intrinsics import Intrinsics
-from lsfa_lite.data.sample import NoPart, Sample, senses, verdict
+from lsfa_lite.data.sample import Sample, senses, verdict
+from lsfa_lite.errors import DataError, FileError, NoPart
 
 SPLITS = ("train", "validation", "test")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -149,7 +150,7 @@ class Batch:
         return f"{self.done} done, {len(self.passed)} passed over" + (f": {why}" if why else "")
 
 
-class PassedOver(ValueError):
+class PassedOver(FileError):
     """Some scans of a batch could not be used; the others are done. `.batch` has the details."""
 
     def __init__(self, batch: Batch):
@@ -177,7 +178,7 @@ class Good(Sequence[Sample]):
 
     def _refuse(self, path: str) -> None:
         cure = "only good parts may be learned from: take it out"
-        raise ValueError(f"{path}: is labelled defective, and among the {self.what} parts; {cure}")
+        raise DataError(f"{path}: is labelled defective, and among the {self.what} parts; {cure}")
 
 
 def collect(folder: Path, *more: Path) -> dict[str, dict[str, Path]]:
@@ -196,7 +197,7 @@ def collect(folder: Path, *more: Path) -> dict[str, dict[str, Path]]:
             continue
         role, stem = role_and_stem(path, places[path.parent])
         if stem in files[role]:
-            raise ValueError(
+            raise FileError(
                 f"{path}: {files[role][stem].name} of the same stem is {role} too; remove one"
             )
         files[role][stem] = path
@@ -244,5 +245,5 @@ def pair(
 ) -> list[Entry]:
     """`entries_of`; ValueError for the first of the gaps. One modality alone is fine."""
     for gap in gaps(files):
-        raise ValueError(gap)
+        raise FileError(gap)
     return entries_of(files, label, defect)

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from lsfa_lite.config import FeatureConfig, Modality
 from lsfa_lite.data.processes import in_processes
 from lsfa_lite.data.scans import Scans
+from lsfa_lite.errors import SettingError
 from lsfa_lite.features.extract import FeatureExtractor
 
 
@@ -37,12 +38,12 @@ def describe_ahead(
     if workers == 1:
         return
     if torch.device(device).type != "cpu":
-        raise ValueError(
+        raise SettingError(
             f"workers = {workers} on {device}: there the networks see a batch of scans at once; "
             "leave it at 1"
         )
     if not config.cache:
-        raise ValueError(
+        raise SettingError(
             f"workers = {workers}, features.cache = False: what they find comes back through the "
             "cache; set features.cache to true, or leave workers at 1"
         )

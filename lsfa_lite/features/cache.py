@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lsfa_lite.data.files import written_beside
+from lsfa_lite.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def narrowed(values: Tensor, dtype: torch.dtype) -> Tensor:
     narrow = values.detach().to("cpu", dtype)
     if dtype == torch.float16 and not torch.isfinite(narrow).all():
         cure = "use features.keep = float32"
-        raise ValueError(f"features beyond 65504, or not finite, do not fit float16; {cure}")
+        raise DataError(f"features beyond 65504, or not finite, do not fit float16; {cure}")
     return narrow
 
 

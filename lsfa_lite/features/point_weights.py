@@ -12,6 +12,7 @@ from platformdirs import user_data_dir
 from torch import Tensor
 
 from lsfa_lite.config import PointConfig
+from lsfa_lite.errors import FileError, MissingFile
 from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.weight_files import load_weights, read_file
 
@@ -59,7 +60,7 @@ def find_weights(name: str) -> Path:
     for path in places:
         if path.is_file():
             return path
-    raise FileNotFoundError(
+    raise MissingFile(
         f"{' and '.join(dict.fromkeys(map(str, places)))}: no such weights file; fetch it with "
         f"`python data_scripts/download_weights.py point-mae` (from {PUBLISHED}), give its path "
         'as features.points.weights, or use "package" or "random"'
@@ -81,7 +82,7 @@ def published_weights(checkpoint: Any, path: str = "checkpoint") -> dict[str, Te
     """
     if not isinstance(checkpoint, dict) or "base_model" not in checkpoint:
         found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else "no dict"
-        raise ValueError(f'{path}: expected "base_model", as in pretrain.pth; found {found}')
+        raise FileError(f'{path}: expected "base_model", as in pretrain.pth; found {found}')
     names = {key: key.removeprefix("module.") for key in checkpoint["base_model"]}
     return {
         name.removeprefix("MAE_encoder."): checkpoint["base_model"][key]

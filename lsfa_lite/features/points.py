@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lsfa_lite.config import PointConfig
+from lsfa_lite.errors import DataError
 from lsfa_lite.features.point_network import PointMAE
 from lsfa_lite.features.point_weights import load_point_mae
 from lsfa_lite.features.sampling import (
@@ -79,7 +80,7 @@ def describe_points(
     Raises ValueError for a cloud with fewer points than groups or neighbours, NaN or Inf.
     """
     if not torch.isfinite(points).all():
-        raise ValueError(NOT_FINITE)
+        raise DataError(NOT_FINITE)
     points = thin(points, config.max_points, seed)
     inputs = to_unit_sphere(points) if config.point_norm == "unit_sphere" else points
     neighbourhoods, centres, chosen = group(inputs, config.groups, config.group_size)
@@ -107,7 +108,7 @@ def describe_clouds(
     names = names or [f"cloud {index}" for index in range(len(clouds))]
     finite = torch.stack([points.isfinite().all() for points in clouds])  # (B,)
     if not finite.all():  # the one look at a value
-        raise ValueError(f"{names[int(finite.long().argmin())]}: {NOT_FINITE}")
+        raise DataError(f"{names[int(finite.long().argmin())]}: {NOT_FINITE}")
     metres = [thin(points, config.max_points, seed) for points in clouds]
     scaled = [to_unit_sphere(p) if config.point_norm == "unit_sphere" else p for p in metres]
     points, counts = pad_sequence(scaled, batch_first=True), [len(p) for p in scaled]  # (B,P,3)
@@ -118,7 +119,7 @@ def describe_clouds(
         centres = points[cloud, chosen]  # (B,G,3)
         neighbours = nearest_points(points, centres, config.group_size, valid)  # (B,G,K)
     except ValueError as error:  # it is the smallest that has too few
-        raise ValueError(f"{names[counts.index(min(counts))]}: {error}") from error
+        raise DataError(f"{names[counts.index(min(counts))]}: {error}") from error
     neighbourhoods = points[cloud[..., None], neighbours] - centres[:, :, None]  # (B,G,K,3)
     model.eval()
     tokens = torch.cat([model.encoder(groups) for groups in neighbourhoods.split(1)])  # (B,G,D)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lsfa_lite.errors import DataError, SettingError
 from lsfa_lite.features.sampling import nearest_groups
 
 
@@ -107,34 +108,36 @@ def patch_area(image_size: int, grid: int, device: torch.device | str = "cpu") -
 
 def _check_groups(points: Tensor, centres: Tensor, features: Tensor, k: int | None) -> None:
     if points.ndim != 2 or centres.ndim != 2 or points.shape[1] != 3 or centres.shape[1] != 3:
-        raise ValueError(
+        raise DataError(
             f"points {tuple(points.shape)} and centres {tuple(centres.shape)}: "
             "expected (P, 3) and (G, 3)"
         )
     groups = centres.shape[0]
     if features.ndim != 2 or features.shape[0] != groups or groups == 0:
-        raise ValueError(
+        raise DataError(
             f"features {tuple(features.shape)}: expected (G, D), one row for each of the "
             f"{groups} centres, and at least one centre"
         )
     if k is not None and not 1 <= k <= groups:
-        raise ValueError(f"k = {k}: expected 1 to {groups} (the centres), or None for all of them")
+        raise SettingError(
+            f"k = {k}: expected 1 to {groups} (the centres), or None for all of them"
+        )
 
 
 def _check_pixels(values: Tensor, pixels: Tensor, image_size: int, grid: int) -> None:
     if not 1 <= grid <= image_size:
-        raise ValueError(f"grid = {grid}: expected 1 to image_size = {image_size}")
+        raise SettingError(f"grid = {grid}: expected 1 to image_size = {image_size}")
     if values.ndim != 2 or pixels.shape != values.shape[:1]:
-        raise ValueError(
+        raise DataError(
             f"values {tuple(values.shape)} and pixels {tuple(pixels.shape)}: "
             "expected (P, D) and (P,), one pixel for each point"
         )
     if pixels.dtype != torch.long:
-        raise ValueError(f"pixels are {pixels.dtype}: expected torch.long, the index v * W + u")
+        raise DataError(f"pixels are {pixels.dtype}: expected torch.long, the index v * W + u")
     # on a GPU this look at the values would make the host wait for it; there index_add_ asserts
     inside = pixels.device.type != "cpu" or bool(((pixels >= 0) & (pixels < image_size**2)).all())
     if not inside:
-        raise ValueError(
+        raise DataError(
             f"pixels leave 0..{image_size**2 - 1}: expected the flat index v * W + u with "
             f"W = image_size = {image_size}"
         )

@@ -9,6 +9,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lsfa_lite.errors import DataError, SettingError
+
 
 def farthest_point_sampling(points: Tensor, count: int, start: int = 0) -> Tensor:
     """Choose `count` points, each as far as possible from those chosen before.
@@ -109,12 +111,12 @@ def _inside(points: Tensor, valid: Tensor | None, count: int, what: str) -> Tens
     once, and not at all where `valid` lies on the host.
     """
     if points.ndim != 3:
-        raise ValueError(f"points has shape {tuple(points.shape)}, expected (B, P, 3)")
+        raise DataError(f"points has shape {tuple(points.shape)}, expected (B, P, 3)")
     if valid is None:
         _check(points[0], count, what)
         return points.new_ones(points.shape[:2], dtype=torch.bool)
     if valid.dtype != torch.bool or valid.shape != points.shape[:2]:
-        raise ValueError(f"valid is {valid.dtype} {tuple(valid.shape)}, expected bool (B, P)")
+        raise DataError(f"valid is {valid.dtype} {tuple(valid.shape)}, expected bool (B, P)")
     fewest = int(valid.sum(dim=1).min())
     _check(points[0, :fewest], count, what)
     return valid.to(points.device, non_blocking=True)
@@ -122,11 +124,11 @@ def _inside(points: Tensor, valid: Tensor | None, count: int, what: str) -> Tens
 
 def _check(points: Tensor, count: int, what: str) -> None:
     if points.ndim != 2 or points.shape[1] != 3:
-        raise ValueError(f"points has shape {tuple(points.shape)}, expected (P, 3)")
+        raise DataError(f"points has shape {tuple(points.shape)}, expected (P, 3)")
     if count < 1:
-        raise ValueError(f"{count} {what} asked for, expected at least 1")
+        raise SettingError(f"{count} {what} asked for, expected at least 1")
     if len(points) < count:
-        raise ValueError(
+        raise DataError(
             f"{len(points)} points cannot give {count} {what}; the cloud is nearly empty (look at "
             "the background removal), or PointConfig.groups / group_size is too large for it"
         )

@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lsfa_lite.errors import FileError
+
 COUNTER = "num_batches_tracked"  # of BatchNorm, absent in old files, of no use to frozen networks
 
 
@@ -19,7 +21,7 @@ def read_file(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise many kinds for a truncated or foreign file
-        raise ValueError(
+        raise FileError(
             f"{path}: cannot be read as weights, download it again; a file that holds more than "
             f"tensors is refused, since it could run code ({error})"
         ) from error
@@ -41,7 +43,7 @@ def load_weights(network: nn.Module, given: dict[str, Tensor], misfit: str) -> N
     ]
     lists = {"missing": missing, "unexpected": unexpected, "odd": odd}
     if found := [f"{kind}: {_short(names)}" for kind, names in lists.items() if names]:
-        raise ValueError(f"{misfit}: {'; '.join(found)}")
+        raise FileError(f"{misfit}: {'; '.join(found)}")
     network.load_state_dict(given, strict=False)  # without its counters
 
 

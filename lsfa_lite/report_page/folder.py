@@ -15,6 +15,7 @@ from lsfa_lite.config import Modality
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
+from lsfa_lite.errors import FileThere
 from lsfa_lite.report import overlay
 from lsfa_lite.report_page import clouds, words
 from lsfa_lite.report_page.page import page
@@ -36,7 +37,7 @@ def open_report(folder: str | Path, about: About) -> Iterator[Report]:
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} is there already; name a new folder or remove it")
+        raise FileThere(f"{folder} is there already; name a new folder or remove it")
     with written_beside(folder) as beside:
         report = Report(beside, about)
         yield report

@@ -9,6 +9,7 @@ from typing import Literal
 from lsfa_lite.config import BackgroundConfig, Config, Modality
 from lsfa_lite.data.scans import ROLES
 from lsfa_lite.detector import LSFADetector
+from lsfa_lite.errors import ModelError
 from lsfa_lite.scoring.calibration import Calibration
 
 Verdict = Literal["bad", "good", "failed"]
@@ -27,7 +28,7 @@ class About:
     def of(cls, detector: LSFADetector, model: str) -> About:
         """ValueError for a detector that was not fitted."""
         if detector.calibration is None:
-            raise ValueError("this detector has seen no training data: fit() or load() it first")
+            raise ModelError("this detector has seen no training data: fit() or load() it first")
         return cls(model, detector.config, detector.calibration, detector.background)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsfa_lite.errors import MissingPackage
 from lsfa_lite.features.nearest import nearest
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class ApproximateSearch:
         try:
             import faiss
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
+            raise MissingPackage(
                 f'{error}: scoring.search="approximate" needs faiss: `pip install faiss-cpu`; '
                 '"exact" does without it'
             ) from error

@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 from tqdm.auto import tqdm
 
 from lsfa_lite.config import Modality, ScoringConfig
+from lsfa_lite.errors import DataError
 from lsfa_lite.scoring.fusion import Fusion
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores, rows_kept
 from lsfa_lite.scoring.threshold import Threshold, threshold
@@ -70,7 +71,7 @@ def cross_fitted(
     """
     on = [row.nonzero()[:, 0] for row in foreground.cpu()]  # B (n,)
     if len(on) < 2:
-        raise ValueError(
+        raise DataError(
             f"{len(on)} training samples; folds need two at least. Give more, or "
             'scoring.calibrate_on="held_out" and validation data'
         )

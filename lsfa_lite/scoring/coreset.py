@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm, trange
 
+from lsfa_lite.errors import DataError, SettingError
+
 SHORTLIST, STEPS = 1024, 64  # rows that may be chosen next; choices between two looks of the host
 TILE, CENTRES = 512, 512  # rows and centres of one matrix product: 2 MiB, what a cache holds
 
@@ -24,11 +26,11 @@ def greedy_coreset(
     Raises ValueError for a wrong shape, NaN or Inf, or count < 1.
     """
     if features.ndim != 2 or 0 in features.shape:
-        raise ValueError(f"features have shape {tuple(features.shape)}, expected (M, D), M, D > 0")
+        raise DataError(f"features have shape {tuple(features.shape)}, expected (M, D), M, D > 0")
     if count < 1:
-        raise ValueError(f"count is {count}; a memory bank needs at least one row")
+        raise SettingError(f"count is {count}; a memory bank needs at least one row")
     if not all(torch.isfinite(some).all() for some in features.split(1 << 16)):
-        raise ValueError("features hold NaN or Inf; look for the sample that brought them")
+        raise DataError("features hold NaN or Inf; look for the sample that brought them")
     if count >= len(features):
         return torch.arange(len(features), device=features.device)  # (M,)
     return k_centres_in_blocks(project(features, projection, seed), count, progress)  # (count,)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lsfa_lite.config import Modality, ScoringConfig
+from lsfa_lite.errors import DataError, SettingError
 from lsfa_lite.scoring.tails import Tail
 
 PerModality = Mapping[Modality, Any]  # numbers or tensors
@@ -35,7 +36,7 @@ class Scale:
             low, centre, high = np.quantile(values, [0.25, 0.5, 0.75])
             spread = high - low
         if not spread > 1e-12 * abs(centre):
-            raise ValueError(
+            raise DataError(
                 f"{name}: {len(values)} calibration scores without spread; give more good "
                 'samples, or set normalise="none"'
             )
@@ -73,7 +74,7 @@ def uncentred(scale: Scale | Tail) -> Scale:
 def _fit(values: Any, how: str, name: str) -> Scale | Tail:
     values = torch.as_tensor(values).detach().cpu().double().numpy()
     if values.ndim != 1 or not np.isfinite(values).all():
-        raise ValueError(f"{name}: calibration scores must be (Q,) finite numbers")
+        raise DataError(f"{name}: calibration scores must be (Q,) finite numbers")
     return Tail.fit(values, name) if how == "tail" else Scale.fit(values, how, name)
 
 
@@ -100,7 +101,7 @@ def combine(values: PerModality, how: str, weights: PerModality) -> Tensor:
         return stacked.amax(dim=0)
     if how == "ocsvm":
         return torch.stack([weights[name] * value for name, value in values.items()]).sum(dim=0)
-    raise ValueError(f"fusion is {how!r}, expected mean, sum, max or ocsvm")
+    raise SettingError(f"fusion is {how!r}, expected mean, sum, max or ocsvm")
 
 
 def learn_weights(values: PerModality, seed: int) -> dict[Modality, float]:
@@ -118,7 +119,7 @@ def learn_weights(values: PerModality, seed: int) -> dict[Modality, float]:
     normal = SGDOneClassSVM(nu=0.5, random_state=seed, max_iter=1000).fit(rows).coef_  # (2,)
     normal = normal.clip(min=0)
     if not normal.sum() > 0:
-        raise ValueError('the one-class SVM found no plane; use fusion="mean"')
+        raise DataError('the one-class SVM found no plane; use fusion="mean"')
     return dict(zip(values, (normal / normal.sum()).tolist(), strict=True))
 
 
@@ -145,7 +146,7 @@ class Fusion:
         foreground patches of all B samples, in the same order for both modalities.
         """
         if not image_scores or image_scores.keys() != patch_distances.keys():
-            raise ValueError("image_scores and patch_distances need the same modalities")
+            raise DataError("image_scores and patch_distances need the same modalities")
         normalisers = {
             name: Normaliser.fit(image_scores[name], patch_distances[name], config.normalise, name)
             for name in image_scores
@@ -182,7 +183,7 @@ class Fusion:
         unknown = sorted(set(values) - set(self.normalisers))
         if unknown or not values:
             known = f"calibrated are {sorted(self.normalisers)}; fit the detector with both"
-            raise ValueError(f"modalities {sorted(values)} were given, but {known}")
+            raise DataError(f"modalities {sorted(values)} were given, but {known}")
 
     def state(self) -> dict[str, Any]:
         return asdict(self)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lsfa_lite.config import Rim
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.errors import DataError, SettingError
 from lsfa_lite.features.extract import PatchFeatures
 
 GAP = 7  # pixels of the 224-pixel map; twice that is the widest gap that is closed
@@ -43,7 +44,7 @@ def anomaly_map(
     """
     grid = math.isqrt(distances.shape[-1])
     if distances.shape[-1] != grid * grid or foreground.shape != distances.shape:
-        raise ValueError(
+        raise DataError(
             f"distances {tuple(distances.shape)} and foreground {tuple(foreground.shape)}: "
             "expected (N,) for both, N a square number"
         )
@@ -83,7 +84,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     """(B, C, H, W) -> the same, blurred with zeros outside; sigma in pixels, 0 is off."""
     if sigma < 0:
-        raise ValueError(f"sigma is {sigma}; give pixels >= 0")
+        raise SettingError(f"sigma is {sigma}; give pixels >= 0")
     if sigma == 0:
         return images
     radius = int(4 * sigma + 0.5)
@@ -132,7 +133,7 @@ def unsquare(square: Tensor, size: tuple[int, int]) -> Tensor:
     Raises ValueError for a map that is not square.
     """
     if square.ndim != 2 or square.shape[0] != square.shape[1]:
-        raise ValueError(f"the map has shape {tuple(square.shape)}, expected a square")
+        raise DataError(f"the map has shape {tuple(square.shape)}, expected a square")
     height, width = size
     side = max(height, width)
     padded = resize(square[None, None], side)[0, 0]  # (side, side)

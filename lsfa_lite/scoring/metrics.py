@@ -10,6 +10,8 @@ import torch
 from scipy.ndimage import label
 from sklearn.metrics import roc_auc_score
 
+from lsfa_lite.errors import DataError, SettingError
+
 NEIGHBOURS = np.ones((3, 3))  # pixels that touch at a corner belong to one region
 
 
@@ -21,13 +23,13 @@ def image_auroc(scores: Any, labels: Any) -> float:
     """
     scores, labels = _numpy(scores), _numpy(labels)
     if scores.ndim != 1 or scores.shape != labels.shape:
-        raise ValueError(f"scores {scores.shape} and labels {labels.shape}: expected (S,) for both")
+        raise DataError(f"scores {scores.shape} and labels {labels.shape}: expected (S,) for both")
     if not np.isfinite(scores).all():
-        raise ValueError("scores hold NaN or Inf; look for the sample whose features do")
+        raise DataError("scores hold NaN or Inf; look for the sample whose features do")
     if not np.isin(labels, (0, 1)).all():
-        raise ValueError("labels must be 0 (good) or 1 (defective); leave unlabelled samples out")
+        raise DataError("labels must be 0 (good) or 1 (defective); leave unlabelled samples out")
     if len(np.unique(labels)) < 2:
-        raise ValueError("labels hold one class only; AUROC needs good and defective samples")
+        raise DataError("labels hold one class only; AUROC needs good and defective samples")
     return float(roc_auc_score(labels.astype(bool), scores))
 
 
@@ -52,7 +54,7 @@ def aupro(maps: Sequence[Any] | Ranks, masks: Sequence[Any] = (), limit: float =
     Source: Bergmann et al., MVTec AD (IJCV 2021), section 5.2.
     """
     if not 0 < limit <= 1:
-        raise ValueError(f"limit is {limit}; a false positive rate lies in 0 < limit <= 1")
+        raise SettingError(f"limit is {limit}; a false positive rate lies in 0 < limit <= 1")
     return area_below(*pro_curve(maps, masks), limit) / limit
 
 
@@ -130,7 +132,7 @@ def find_regions(mask: Any) -> Regions:
 def take_apart(maps: Sequence[Any], masks: Sequence[Any]) -> list[Pixels]:
     """One `Pixels` per image. ValueError for NaN or Inf, and for sizes that disagree."""
     if len(maps) != len(masks):
-        raise ValueError(f"{len(maps)} maps but {len(masks)} masks; give one mask per map")
+        raise DataError(f"{len(maps)} maps but {len(masks)} masks; give one mask per map")
     return [_pixels(i, *pair) for i, pair in enumerate(zip(maps, masks, strict=True))]
 
 
@@ -149,9 +151,9 @@ def rank(*parts: Pixels) -> Ranks:
     scores, regions = _defects(parts)
     good = sum(len(part.good) for part in parts)
     if not len(scores):
-        raise ValueError("no mask marks a defect; AUPRO and P-AUROC need at least one")
+        raise DataError("no mask marks a defect; AUPRO and P-AUROC need at least one")
     if not good:
-        raise ValueError("every pixel is marked as a defect; a false positive rate needs good ones")
+        raise DataError("every pixel is marked as a defect; a false positive rate needs good ones")
     thresholds, which = np.unique(scores, return_inverse=True)  # (T,) rising, (Q,)
     falling = thresholds[::-1]
     above, reached = (
@@ -167,15 +169,15 @@ def _ranked(maps: Sequence[Any] | Ranks, masks: Sequence[Any]) -> Ranks:
 
 def _pixels(index: int, scored: Any, mask: Any) -> Pixels:
     if mask is None:
-        raise ValueError(f"masks[{index}] is None; give zeros for a good sample")
+        raise DataError(f"masks[{index}] is None; give zeros for a good sample")
     scored, mask = _numpy(scored), mask if isinstance(mask, Regions) else _numpy(mask)
     if scored.ndim != 2 or scored.shape != mask.shape:
-        raise ValueError(
+        raise DataError(
             f"maps[{index}] is {scored.shape} and masks[{index}] is {mask.shape}; "
             "both must be (H, W), pixel on pixel"
         )
     if not np.isfinite(scored).all():
-        raise ValueError(f"maps[{index}] holds NaN or Inf; look for it in the features")
+        raise DataError(f"maps[{index}] holds NaN or Inf; look for it in the features")
     found, flat = mask if isinstance(mask, Regions) else find_regions(mask), scored.ravel()
     good = np.delete(flat, found.where) if len(found.where) else flat
     return Pixels(good, flat[found.where], found.number)

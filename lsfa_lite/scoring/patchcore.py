@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lsfa_lite.config import ScoringConfig
+from lsfa_lite.errors import DataError, SettingError
 from lsfa_lite.features.nearest import nearest
 from lsfa_lite.scoring.approximate import ApproximateSearch
 from lsfa_lite.scoring.coreset import greedy_coreset
@@ -91,18 +92,16 @@ class PatchCore:
 
     def __post_init__(self) -> None:
         if self.bank.ndim != 2 or 0 in self.bank.shape:
-            raise ValueError(f"bank has shape {tuple(self.bank.shape)}, expected (M, D), M, D > 0")
+            raise DataError(f"bank has shape {tuple(self.bank.shape)}, expected (M, D), M, D > 0")
         if not torch.isfinite(self.bank).all():
-            raise ValueError(
-                "bank holds NaN or Inf; look for the training sample with bad features"
-            )
+            raise DataError("bank holds NaN or Inf; look for the training sample with bad features")
         if self.samples is not None and self.samples.shape != self.bank.shape[:1]:
-            raise ValueError(
+            raise DataError(
                 f"samples has shape {tuple(self.samples.shape)}, expected one per bank row: "
                 f"({len(self.bank)},)"
             )
         if self.neighbours < 0 or self.top_patches < 1 or self.chunk < 1:
-            raise ValueError("expected neighbours >= 0, top_patches >= 1 and chunk >= 1")
+            raise SettingError("expected neighbours >= 0, top_patches >= 1 and chunk >= 1")
 
     @classmethod
     def fit(
@@ -119,7 +118,7 @@ class PatchCore:
         Raises ValueError when there is no foreground, and for NaN or Inf in it.
         """
         if not foreground.any():
-            raise ValueError("no training sample has a foreground patch; check background removal")
+            raise DataError("no training sample has a foreground patch; check background removal")
         samples = foreground.nonzero()[:, 0]  # (Q,)
         return cls.of_rows(features[foreground], samples, config, seed, progress=progress)
 
@@ -157,14 +156,14 @@ class PatchCore:
         if the foreground lies on the host and all rows are there.
         """
         if features.ndim != 3 or features.shape[2] != self.bank.shape[1]:
-            raise ValueError(
+            raise DataError(
                 f"features have shape {tuple(features.shape[1:])}, but the bank is "
                 f"{self.bank.shape[1]} wide; use the backbone that the bank was fitted with"
             )
         foreground = foreground.cpu()
         counts = foreground.sum(1).tolist()
         if not all(counts):
-            raise ValueError(
+            raise DataError(
                 "the sample has no foreground patch; check its background removal, "
                 "or lower min_foreground"
             )
@@ -186,7 +185,7 @@ class PatchCore:
         weight = reweight(patches[worst], rows[worst], bank, self.neighbours, self.scale)
         scores = torch.stack([part.mean() for part in (weight * found[worst]).split(tops)]).cpu()
         if not torch.isfinite(scores).all():  # what is not finite is farthest from any row
-            raise ValueError("features hold NaN or Inf on the foreground; check the scan")
+            raise DataError("features hold NaN or Inf on the foreground; check the scan")
         distances = found.new_zeros(foreground.numel()).index_copy_(0, seen, found)  # (B*N,)
         pairs = zip(scores.tolist(), distances.view(foreground.shape), strict=True)
         return [PatchScores(score, row) for score, row in pairs]
@@ -199,10 +198,10 @@ class PatchCore:
         a threshold or a normalisation by. Raises ValueError where no other sample's row is left.
         """
         if self.samples is None:
-            raise ValueError("the bank does not know its samples; make it with PatchCore.fit")
+            raise DataError("the bank does not know its samples; make it with PatchCore.fit")
         logger.info("%d training samples scored, each without its own bank rows", len(foreground))
         if (self.samples == self.samples[0]).all():
-            raise ValueError(
+            raise DataError(
                 f"every bank row comes from training sample {int(self.samples[0])}; leaving it out "
                 "leaves nothing. Give more training samples, a larger coreset, or validation data"
             )

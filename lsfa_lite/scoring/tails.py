@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lsfa_lite.errors import DataError
+
 KNOTS = 64  # at most; a quantile more would not be seen
 
 
@@ -43,7 +45,7 @@ class Tail:
         start = float(ordered[n - 1 - beyond])
         excess = float(ordered[n - beyond :].mean()) - start
         if not excess > 1e-12 * abs(start):
-            raise ValueError(
+            raise DataError(
                 f"{name}: {n} calibration scores without spread; give more good samples, "
                 'or set normalise="none"'
             )

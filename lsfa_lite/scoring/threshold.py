@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from lsfa_lite.errors import DataError, SettingError
+
 
 class Threshold(NamedTuple):
     """A sample is anomalous if its score is greater than `value`; a good one is with probability
@@ -28,9 +30,9 @@ def threshold(scores: Any, false_positive_rate: float) -> Threshold:
     """
     values = np.sort(torch.as_tensor(scores).detach().cpu().double().numpy())
     if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise ValueError("scores must be (n,) finite numbers of good samples, n > 0")
+        raise DataError("scores must be (n,) finite numbers of good samples, n > 0")
     if not 0 < false_positive_rate < 1:
-        raise ValueError(f"false_positive_rate is {false_positive_rate}, expected 0 < rate < 1")
+        raise SettingError(f"false_positive_rate is {false_positive_rate}, expected 0 < rate < 1")
     count = len(values)
     # in floats 25 * (1 - 0.44) is a little more than 14, and would be rounded up to 15
     wanted = math.ceil((count + 1) * (1 - false_positive_rate) - 1e-9)

@@ -15,9 +15,10 @@ from lsfa_lite.data import files
 from lsfa_lite.data.background import clean_folder
 from lsfa_lite.data.folder import Folder
 from lsfa_lite.data.mvtec3d import write_sample
-from lsfa_lite.data.sample import NoPart, Sample
+from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.scans import Batch, PassedOver
 from lsfa_lite.detector import LSFADetector, Scored
+from lsfa_lite.errors import NoPart
 
 v, u = np.indices((64, 64))
 

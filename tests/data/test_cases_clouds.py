@@ -13,8 +13,9 @@ from lsfa_lite.data import files
 from lsfa_lite.data.background import remove_background
 from lsfa_lite.data.depth import depth_to_xyz, read_cloud
 from lsfa_lite.data.intrinsics import Intrinsics
-from lsfa_lite.data.sample import NoPart, Sample
+from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.units import likely_unit, outliers
+from lsfa_lite.errors import NoPart
 
 CAMERA = Intrinsics(500, 500, 32, 32)
 v, u = np.indices((64, 64))
