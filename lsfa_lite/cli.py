@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import re
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,25 +15,66 @@ from typing import Any
 
 from lsfa_lite import __version__, commands
 from lsfa_lite.config import PRESETS
+from lsfa_lite.errors import LSFAError
+
+DEBUG: dict[str, Any] = {
+    "action": "store_true",
+    "default": argparse.SUPPRESS,
+    "help": "show where in the code an error arose",
+}
+BUG, STOPPED, CLOSED = 70, 130, 141  # exit statuses: EX_SOFTWARE, and 128 + SIGINT, SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command; errors that a user can mend are one line on stderr and exit code 2."""
-    arguments = parser().parse_args(argv)
+    """Run one sub-command. Whatever goes wrong is one line on stderr; `--debug` says where.
+
+    0 done; 1 done, but scans were passed over or found wrong; 2 bad input, with its cure; 70 a bug
+    of this package; 130 stopped by Ctrl-C; 141 nobody reads the output any more.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not every file name can be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        commands.check_device(arguments)
-        return arguments.run(arguments) or 0
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"lsfa-lite: {error}", file=sys.stderr)
-        return 2
+        try:
+            arguments = parser().parse_args(words)
+            commands.check_device(arguments)
+            return arguments.run(arguments) or 0
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         print("lsfa-lite: stopped", file=sys.stderr)
-        return 130
+        return STOPPED
+    except Exception as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        return told(error)
+
+
+def told(error: Exception) -> int:
+    """The sentence about an error, and the exit status."""
+    if isinstance(error, BrokenPipeError):  # `| head` has had enough; so is Python, at its end
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return CLOSED
+    text, status = " ".join(str(error).splitlines()), 2
+    full = isinstance(error, RuntimeError) and re.search("allocate|out of memory", text)  # torch's
+    if full or isinstance(error, MemoryError):
+        text = f"out of memory ({text}); use fewer --workers, smaller pictures or another --device"
+    elif isinstance(error, ModuleNotFoundError) and not isinstance(error, LSFAError):
+        text = f"{text}; install lsfa-lite again, or what is missing"
+    elif not isinstance(error, LSFAError | OSError):
+        mine = "a bug in lsfa-lite, not a mistake of yours; --debug shows where: please report it"
+        text, status = f"{type(error).__name__}: {text}: {mine}", BUG
+    print(f"lsfa-lite: {text}", file=sys.stderr)
+    return status
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="lsfa-lite", description="Anomaly detection in RGB + 3D.")
     top.add_argument("--version", action="version", version=f"lsfa-lite {__version__}")
+    top.add_argument("--debug", **DEBUG)
     sub = top.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, text: str, *paths: str) -> argparse.ArgumentParser:
@@ -85,6 +130,8 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print JSON instead of lines")
     if book := the_book():
         book.add_commands(sub, add_config)
+    for each in sub.choices.values():  # before or after the sub-command
+        each.add_argument("--debug", **DEBUG)
     return top
 
 

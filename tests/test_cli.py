@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from lsfa_lite.cli import main, parser
 from lsfa_lite.commands import config_of
 from lsfa_lite.config import FIRST, LITE, PAPER, BackgroundConfig
 from lsfa_lite.data.files import read_rgb
+from lsfa_lite.errors import LSFAError
 
 QUICK = [
     "--set",
@@ -75,7 +77,7 @@ class Asked:
     """Stands for the detector, and says what for it was asked."""
 
     def __init__(self, config, device, background=None):
-        raise ValueError(f"asked for {device}")
+        raise LSFAError(f"asked for {device}")
 
     @classmethod
     def load(cls, folder, device):
@@ -211,7 +213,7 @@ def test_workers_describe_all_scans_ahead(cleaned, model, tmp_path, monkeypatch,
 
     def ahead(config, splits, modalities, workers, seed, *, device, progress, strict):
         asked.append((sum(map(len, splits)), modalities, workers, device, strict))
-        raise ValueError("enough")
+        raise LSFAError("enough")
 
     monkeypatch.setattr("lsfa_lite.features.ahead.describe_ahead", ahead)
     test, out = cleaned / "ring/test", ["--out", str(tmp_path / "out")]
@@ -284,6 +286,55 @@ def test_demo_prints_what_it_promises(tmp_path, capsys, monkeypatch):
     assert [row["category"] for row in rows] == ["ring", "handle"]
     assert set(rows[0]["variants"]) == {"no adaptation", "LSFA"}
     assert rows[0]["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (
+            LSFAError("a.png: cut short; copy it again"),
+            2,
+            "lsfa-lite: a.png: cut short; copy it again",
+        ),
+        (PermissionError(13, "Permission denied", "a.png"), 2, "Permission denied: 'a.png'"),
+        (MemoryError("96 GiB"), 2, "out of memory (96 GiB); use fewer --workers"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), 2, "use fewer --workers"),
+        (ModuleNotFoundError("No module named 'x'"), 2, "'x'; install lsfa-lite again"),
+        (ValueError("shapes (3,) (4,)"), 70, "ValueError: shapes (3,) (4,): a bug in lsfa-lite"),
+        (RuntimeError("two\nlines"), 70, "RuntimeError: two lines: a bug"),
+        (KeyboardInterrupt(), 130, "lsfa-lite: stopped"),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line_and_debug_shows_where(
+    error, status, told, monkeypatch, capsys
+):
+    def fails(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lsfa_lite.commands.doctor", fails)
+    assert main(["doctor", "."]) == status
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    if isinstance(error, Exception):
+        for words in (
+            ["--debug", "doctor", "."],
+            ["doctor", "--debug", "."],
+            ["doctor", ".", "--debug"],
+        ):
+            assert main(words) == status
+            shown = capsys.readouterr().err
+            assert shown.startswith("Traceback (most recent call last)")
+            assert shown.splitlines()[-1] == line
+
+
+def test_nobody_reads_on(tmp_path):
+    """As `lsfa-lite ... | head` does: the other end of the pipe is closed, nothing is said."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    call = [sys.executable, "-m", "lsfa_lite", "doctor", "."]
+    done = subprocess.run(call, stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_an_error_of_the_system_is_one_line(monkeypatch, capsys):

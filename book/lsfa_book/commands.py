@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lsfa_lite.errors import LSFAError
+
 
 def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]) -> None:
     """Beside the method's own; `add_config` gives a command --preset, --set and --device."""
@@ -73,14 +75,12 @@ def data(arguments: argparse.Namespace) -> None:
     wanted = {"mini3d": 1, "eyecandies": 2}[arguments.name]
     if len(arguments.paths) != wanted:
         usage = "data mini3d OUT, or data eyecandies SRC OUT"
-        raise ValueError(f"{len(arguments.paths)} folders for {arguments.name}; expected {usage}")
+        raise LSFAError(f"{len(arguments.paths)} folders for {arguments.name}; expected {usage}")
     if arguments.name == "eyecandies":
         src, out = arguments.paths
         names = arguments.categories or eyecandies.categories(src)
         if not names:
-            raise ValueError(
-                f"{src}: no category; expected CandyCane/train/data/000_depth.png, ..."
-            )
+            raise LSFAError(f"{src}: no category; expected CandyCane/train/data/000_depth.png, ...")
         for category in names:
             eyecandies.convert(src, out, category, progress=True)
         return

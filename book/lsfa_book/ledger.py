@@ -30,6 +30,7 @@ from lsfa_book.studies.records import (
 )
 from lsfa_book.studies.tables import COMPARISON, FIRST_REAL, TABLES, Row
 from lsfa_lite.config import FIRST, PRESETS
+from lsfa_lite.errors import LSFAError
 
 METRICS = ("i_auroc", "aupro_30", "p_auroc")  # in the order of the paper's tables
 NOT_RUN = "not run here: needs the data set and a GPU"
@@ -114,7 +115,7 @@ class Sources:
         (machine, *others) = shipped_machines()
         self.small = [r | {"machine": machine} for r in shipped()]
         if len({m["device"] for m in (machine, *others)}) > 1:
-            raise ValueError("records/reproduction.json mixes machines; gather those of one")
+            raise LSFAError("records/reproduction.json mixes machines; gather those of one")
         (self.maker,) = shipped_machines(FIRST_REAL)
         self.real = [r for r in shipped(FIRST_REAL) if r["category"] == CATEGORY]
         self.own = [r for r in own if "metrics" in r]

@@ -19,6 +19,7 @@ from lsfa_book.tables import category_table, first_look_table, reproduction_tabl
 from lsfa_lite.config import Config
 from lsfa_lite.data import mvtec3d
 from lsfa_lite.data.files import written_beside
+from lsfa_lite.errors import FileThere, LSFAError
 from lsfa_lite.report import METRICS
 
 HOW = """these figures come with the package; to run the table on real parts that you have, cleaned:
@@ -28,7 +29,7 @@ lsfa-lite reproduce first-real-category --data ROOT --categories cable_gland --o
 def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
     """Do the runs that are not done yet and print the tables; 1 if a run failed."""
     if arguments.seeds < 1:
-        raise ValueError(f"--seeds {arguments.seeds}: how many; at least 1 is needed")
+        raise LSFAError(f"--seeds {arguments.seeds}: how many; at least 1 is needed")
     wanted = _tables(arguments)
     if not arguments.data and REAL.keys() & set(wanted):
         print(first_look_table(looks.shipped()), end="\n\n")
@@ -67,7 +68,7 @@ def _mini3d(nuisance: float | None) -> mini3d.Mini3DConfig:
 def _tables(arguments: argparse.Namespace) -> list[str]:
     known = [*TABLES, *STUDY, *AUDIT, *REAL, "fig5", "all"]
     if unknown := sorted(set(arguments.tables) - set(known)):
-        raise ValueError(f"no table {', '.join(unknown)}; there are {', '.join(known)}")
+        raise LSFAError(f"no table {', '.join(unknown)}; there are {', '.join(known)}")
     if "all" in arguments.tables:
         return [*(TABLES if arguments.data else ON_MINI3D), "fig5"]
     return list(arguments.tables)
@@ -79,9 +80,9 @@ def _categories(arguments: argparse.Namespace) -> list[str]:
     usual = known if arguments.data else list(mini3d.CATEGORIES)
     where, wanted = arguments.data or "mini3d", arguments.categories or usual
     if not known:
-        raise ValueError(f"{where}: no category; expected folders with train/good/rgb, .../xyz")
+        raise LSFAError(f"{where}: no category; expected folders with train/good/rgb, .../xyz")
     if unknown := sorted(set(wanted) - set(known)):
-        raise ValueError(f"{where}: no category {unknown[0]!r}; there are {', '.join(known)}")
+        raise LSFAError(f"{where}: no category {unknown[0]!r}; there are {', '.join(known)}")
     return list(wanted)
 
 
@@ -89,18 +90,18 @@ def _records_folder(out: Path, resume: bool) -> Path:
     """Made before the first run, so that no run is done for nothing."""
     folder = out / "records"
     if folder.is_dir() and not resume:
-        raise FileExistsError(f"{folder} is there: go on with --resume, or name another --out")
+        raise FileThere(f"{folder} is there: go on with --resume, or name another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
-        raise ValueError(f"--out {out}: {folder} cannot be made: {reason}; name another") from error
+        raise LSFAError(f"--out {out}: {folder} cannot be made: {reason}; name another") from error
     return folder
 
 
 def _engine(arguments: argparse.Namespace) -> Engine:
     if arguments.workers < 1:
-        raise ValueError(f"--workers {arguments.workers}: at least one process is needed")
+        raise LSFAError(f"--workers {arguments.workers}: at least one process is needed")
     if arguments.engine == "ray":
         return on_ray(arguments.address, arguments.gpus)
     return in_processes(arguments.workers)

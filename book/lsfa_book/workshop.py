@@ -19,6 +19,7 @@ from lsfa_book.mini3d.config import folders
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data.background import remove_background
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.errors import LSFAError
 from lsfa_lite.features.cache import cached, content_key
 
 # The first parts of the full mini3d: 28 good ones to learn from and 12 to calibrate with.
@@ -52,7 +53,7 @@ def workshop(
     The riddles are rings; for another category there are none. ValueError for an unknown one.
     """
     if category not in KINDS:
-        raise ValueError(f"no category {category!r} in mini3d; it has {', '.join(KINDS)}")
+        raise LSFAError(f"no category {category!r} in mini3d; it has {', '.join(KINDS)}")
     jobs = [(folder, i) for folder, count in folders(category, config) for i in range(count)]
     splits: dict[str, list[Sample]] = {"train": [], "validation": [], "test": []}
     by_address: dict[tuple[str, int], Sample] = {}

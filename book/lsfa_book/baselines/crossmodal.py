@@ -22,6 +22,7 @@ from lsfa_lite.adaptation.whitening import InputTransform
 from lsfa_lite.config import FIRST, Config, Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
+from lsfa_lite.errors import LSFAError
 from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures
 from lsfa_lite.scoring.maps import map_of_scan
@@ -131,7 +132,7 @@ class CrossmodalDetector:
         self, what: str = "product", config: Config = FIRST, device: str | torch.device = "cpu"
     ):
         if what not in WHAT:
-            raise ValueError(f"no way {what!r} to combine surprises; there are {', '.join(WHAT)}")
+            raise LSFAError(f"no way {what!r} to combine surprises; there are {', '.join(WHAT)}")
         self.what, self.config, self.device = what, config, torch.device(device)
         self.extractor = FeatureExtractor(config.features, self.device, config.seed)
 
@@ -139,7 +140,7 @@ class CrossmodalDetector:
         """Raises ValueError for parts that lack a sense: there is nothing to guess it from."""
         stack = self.extractor.stack(train)
         if len(stack.features) < 2:
-            raise ValueError("a training part lacks rgb or xyz; crossmodal mapping needs both")
+            raise LSFAError("a training part lacks rgb or xyz; crossmodal mapping needs both")
         seen = stack.foreground
         rows = {name: f[seen].to(self.device) for name, f in stack.features.items()}  # Q D
         if self.what == "strangers":
@@ -173,7 +174,7 @@ class CrossmodalDetector:
         """Image score and map (H, W) under "rgb", "3d" and "all", which is both combined."""
         found = self.extractor(sample)
         if len(found.features) < 2:
-            raise ValueError(f"{sample.path}: crossmodal mapping needs both rgb and xyz")
+            raise LSFAError(f"{sample.path}: crossmodal mapping needs both rgb and xyz")
         seen = found.foreground
         rows = {name: f[seen].to(self.device) for name, f in found.features.items()}  # Q D
         surprises = self.mapping(rows)  # Q

@@ -19,6 +19,7 @@ from torch import Tensor
 from lsfa_lite.config import Config, Modality, ScoringConfig
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector, Scored
+from lsfa_lite.errors import LSFAError
 from lsfa_lite.evaluation import Table, evaluate
 from lsfa_lite.features.extract import FeatureExtractor, PatchFeatures, PatchStack
 from lsfa_lite.scoring.calibration import Calibration, calibrate
@@ -54,7 +55,7 @@ def fit(
 ) -> LSFADetector:
     """The detector with this error, fitted. Raises ValueError as `run` does."""
     if what not in WHAT:
-        raise ValueError(f"no error {what!r}; there are {', '.join(WHAT)}")
+        raise LSFAError(f"no error {what!r}; there are {', '.join(WHAT)}")
     return FITS.get(what, clean)(config, train, validation, device)
 
 
@@ -103,7 +104,7 @@ def swapped_calibration(
 def swapped(normalisers: dict[Modality, Normaliser]) -> dict[Modality, Normaliser]:
     """Everybody gets the mean of 3D and the deviation of RGB. ValueError for one modality alone."""
     if set(normalisers) != {"rgb", "3d"}:
-        raise ValueError(f"statistics of {', '.join(normalisers)} alone cannot be swapped")
+        raise LSFAError(f"statistics of {', '.join(normalisers)} alone cannot be swapped")
     rgb, shape = normalisers["rgb"], normalisers["3d"]
     mixed = Normaliser(mix(shape.image, rgb.image), mix(shape.map, rgb.map))
     return dict.fromkeys(normalisers, mixed)
@@ -112,7 +113,7 @@ def swapped(normalisers: dict[Modality, Normaliser]) -> dict[Modality, Normalise
 def mix(centre: Scale | Tail, spread: Scale | Tail) -> Scale:
     """ValueError where a sense has no mean and deviation to swap: normalise="tail"."""
     if isinstance(centre, Tail) or isinstance(spread, Tail):
-        raise ValueError('normalise="tail" has no statistics to swap; use "zscore"')
+        raise LSFAError('normalise="tail" has no statistics to swap; use "zscore"')
     return Scale(centre.centre, spread.spread)
 
 
@@ -130,7 +131,7 @@ def small_rgb_bank(
     parts, held_out = described(detector, train, validation)
     detector.adapt_to(parts).remember(parts)
     if set(detector.banks) != {"rgb", "3d"}:
-        raise ValueError("the RGB bank is cut by the 3D bank's size: both are needed")
+        raise LSFAError("the RGB bank is cut by the 3D bank's size: both are needed")
     rgb = detector.banks["rgb"]
     count = max(1, round(config.scoring.coreset * len(detector.banks["3d"].bank)))
     rows = None if rgb.samples is None else rgb.samples[:count]
@@ -182,7 +183,7 @@ def batch_statistics(
     Clean: the statistics of pretraining, for clouds scaled as in pretraining.
     """
     if config.features.points.backbone != "point_mae":
-        raise ValueError(
+        raise LSFAError(
             f"the backbone {config.features.points.backbone!r} has no BatchNorm; "
             'set features.points.backbone="point_mae"'
         )
@@ -209,7 +210,7 @@ def misplaced(features: Tensor) -> Tensor:
     Raises ValueError where N is not a multiple of 4.
     """
     if features.shape[-2] % 4:
-        raise ValueError(f"{features.shape[-2]} patches; the arithmetic needs a multiple of 4")
+        raise LSFAError(f"{features.shape[-2]} patches; the arithmetic needs a multiple of 4")
     return rearrange(features, "... (row four) d -> ... (four row) d", four=4)
 
 

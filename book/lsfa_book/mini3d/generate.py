@@ -19,6 +19,7 @@ from lsfa_book.mini3d.sensor import colour_picture, scan
 from lsfa_book.mini3d.shapes import HEIGHT, SHAPES, VIEW
 from lsfa_lite.data.files import write_sample, written_beside
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.errors import FileThere, LSFAError
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples modulo 1 spread evenly, however many are drawn
 
@@ -60,12 +61,12 @@ def make_sample(
 def _check(category: str, folder: str, index: int) -> str:
     """The folder's defect name; ValueError for an address that does not exist."""
     if category not in KINDS:
-        raise ValueError(f"no category {category!r} in mini3d; it has {', '.join(KINDS)}")
+        raise LSFAError(f"no category {category!r} in mini3d; it has {', '.join(KINDS)}")
     names = [name for name, _ in folders(category, Mini3DConfig())]
     if folder not in names:
-        raise ValueError(f"no folder {folder!r} in {category}; it has {', '.join(names)}")
+        raise LSFAError(f"no folder {folder!r} in {category}; it has {', '.join(names)}")
     if index < 0:
-        raise ValueError(f"index is {index}, expected 0 or more")
+        raise LSFAError(f"index is {index}, expected 0 or more")
     return folder.split("/")[1]
 
 
@@ -86,7 +87,7 @@ def write(
         _check(category, "train/good", 0)
         target = root / category
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise FileExistsError(
+            raise FileThere(
                 f"{target} is not empty; choose another folder, or delete it to make it anew"
             )
     root.mkdir(parents=True, exist_ok=True)

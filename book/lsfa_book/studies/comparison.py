@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from lsfa_lite.errors import LSFAError
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -30,7 +32,7 @@ def paired(after: Mapping[Any, float], before: Mapping[Any, float]) -> Differenc
     """
     keys = sorted(after.keys() & before.keys())
     if len(keys) < 2:
-        raise ValueError(f"{len(keys)} data sets in common; an interval needs at least two")
+        raise LSFAError(f"{len(keys)} data sets in common; an interval needs at least two")
     change = np.array([after[key] - before[key] for key in keys])
     mean = float(change.mean())
     if np.ptp(change) == 0:  # nothing varies: no test, and no need of one

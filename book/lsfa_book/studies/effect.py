@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from lsfa_book.studies.records import Record, Values, measured, of_nuisance
 from lsfa_book.studies.records import shipped as shipped_records
 from lsfa_book.studies.tables import STUDY, Row
+from lsfa_lite.errors import LSFAError
 
 
 def shipped() -> list[Record]:
@@ -40,5 +41,5 @@ def row_of(name: str) -> Row:
     """ValueError for a name that no table of the study has."""
     rows = {row.name: row for table in STUDY.values() for row in table}
     if name not in rows:
-        raise ValueError(f"no row {name!r}; there are {', '.join(rows)}")
+        raise LSFAError(f"no row {name!r}; there are {', '.join(rows)}")
     return rows[name]

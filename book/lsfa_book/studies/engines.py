@@ -14,6 +14,7 @@ import torch
 
 from lsfa_lite.data import processes
 from lsfa_lite.data.processes import Engine, Task, call, in_this_process
+from lsfa_lite.errors import LSFAError
 
 __all__ = ["Engine", "in_processes", "in_this_process", "on_ray"]
 
@@ -34,7 +35,7 @@ def on_ray(
     try:
         import ray
     except ImportError as error:
-        raise ValueError("--engine ray needs Ray: pip install 'lsfa-lite[ray]'") from error
+        raise LSFAError("--engine ray needs Ray: pip install 'lsfa-lite[ray]'") from error
 
     def engine(tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
         started = not ray.is_initialized()

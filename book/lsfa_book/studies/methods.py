@@ -15,6 +15,7 @@ import torch
 from lsfa_lite.config import Config
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import LSFADetector
+from lsfa_lite.errors import LSFAError
 from lsfa_lite.evaluation import Table, evaluate
 
 Samples = Sequence[Sample]
@@ -33,7 +34,7 @@ MODULES = {
 }
 
 
-class CannotRun(ValueError):
+class CannotRun(LSFAError):
     """The row asks for more than there is here: more parts, or a library that is not installed."""
 
 
@@ -57,6 +58,6 @@ def run(
         detector = LSFADetector(config, device).fit(train, validation)
         return evaluate(detector.score(test), test)
     if kind not in MODULES:
-        raise ValueError(f"no method {method!r}; there are lsfa, {', '.join(MODULES)}")
+        raise LSFAError(f"no method {method!r}; there are lsfa, {', '.join(MODULES)}")
     module = import_module(f"lsfa_book.baselines.{MODULES[kind]}")
     return module.run(what, config, train, validation, test, device)

@@ -10,6 +10,7 @@ import torch
 
 from lsfa_book.studies.rules import Seen, image_score
 from lsfa_lite.config import Modality, ScoringConfig
+from lsfa_lite.errors import LSFAError
 from lsfa_lite.report import align
 from lsfa_lite.scoring.fusion import Fusion
 from lsfa_lite.scoring.threshold import threshold
@@ -73,7 +74,7 @@ def promises(
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for draw in draws:
         if not all(map(len, (draw.left_out, draw.held_out, draw.good, draw.defective))):
-            raise ValueError("a draw without left-out, held-out, good or defective scores")
+            raise LSFAError("a draw without left-out, held-out, good or defective scores")
         for _ in range(splits):
             unknown = rng.permutation(np.concatenate([draw.held_out, draw.good]))
             held_out, good = np.split(unknown, [len(draw.held_out)])
@@ -84,7 +85,7 @@ def promises(
                 told = judged(scores, good, draw.defective, rate, scoring or ScoringConfig())
                 rows.setdefault(name, []).append(told)
     if not rows:
-        raise ValueError("no draws, or no splits of them")
+        raise LSFAError("no draws, or no splits of them")
     kept = {}
     for name, values in rows.items():
         promised, seen, found = np.array(values).T  # (draws * splits,) each

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from lsfa_book.literature.paper import Printed, compared, numbers, tuned
 from lsfa_book.studies.first_look import SETTINGS
+from lsfa_lite.errors import LSFAError
 
 
 @dataclass(frozen=True)
@@ -398,5 +399,5 @@ def rows_of(table: str) -> tuple[Row, ...]:
     """Of the paper, of a study of chapter 13 or 19, or on real parts; ValueError for another."""
     known = TABLES | STUDY | AUDIT | REAL
     if table not in known:
-        raise ValueError(f"no table {table}; there are {', '.join(known)}")
+        raise LSFAError(f"no table {table}; there are {', '.join(known)}")
     return known[table]

@@ -20,6 +20,7 @@ from lsfa_book.baselines.peers.peer import CUT, PUBLISHED, Peer
 from lsfa_book.baselines.peers.stfpm import STFPM
 from lsfa_lite.config import Config
 from lsfa_lite.data.sample import Sample
+from lsfa_lite.errors import LSFAError
 from lsfa_lite.evaluation import Table, evaluate
 
 __all__ = ["CUT", "PEERS", "PUBLISHED", "WHAT", "make_peer", "run"]
@@ -60,9 +61,9 @@ def run(
 def make_peer(what: str, config: Config, device: str | torch.device = "cpu") -> Peer:
     """The peer, not yet fitted. Raises as `run` does."""
     if what not in PEERS:
-        raise ValueError(f"no peer {what!r}; there are {', '.join(WHAT)}")
+        raise LSFAError(f"no peer {what!r}; there are {', '.join(WHAT)}")
     if not available():
-        raise ValueError(f"peer {what!r} needs anomalib: pip install 'lsfa-lite[peers]'")
+        raise LSFAError(f"peer {what!r} needs anomalib: pip install 'lsfa-lite[peers]'")
     if what == "cfm" and not has_cfm():
-        raise ValueError("this anomalib has no CFM; 2.5.0 and later have: pip install -U anomalib")
+        raise LSFAError("this anomalib has no CFM; 2.5.0 and later have: pip install -U anomalib")
     return PEERS[what](config, torch.device(device))

@@ -20,6 +20,7 @@ from lsfa_book.baselines.peers.peer import (
     descend,
 )
 from lsfa_lite.config import Config
+from lsfa_lite.errors import LSFAError
 
 
 class CSFlow(Peer):
@@ -72,7 +73,7 @@ class Scales(nn.Module):
         super().__init__()
         channels = network.feature_info.channels()[-1]
         if channels < width:
-            raise ValueError(f"CS-Flow needs {width} channels; the last stage has {channels}")
+            raise LSFAError(f"CS-Flow needs {width} channels; the last stage has {channels}")
         self.network = network
         self.register_buffer("chosen", torch.randperm(channels)[:width].sort().values)
 

@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from lsfa_lite.config import Config
+from lsfa_lite.errors import LSFAError, MissingFile
 from lsfa_lite.features.image import ImageBackbone
 
 
@@ -53,7 +54,7 @@ def fetched(build: Callable[[], Any]) -> Any:
     try:
         return build()
     except OSError as error:
-        raise FileNotFoundError(
+        raise MissingFile(
             f"the peer's own network cannot be had ({error}); go online once, "
             "or take ours: features.image.weights='package'"
         ) from error
@@ -64,5 +65,5 @@ def our_network(config: Config, stages: tuple[int, ...]) -> tuple[Any, str, list
     image = dataclasses.replace(config.features.image, stages=stages)
     backbone = ImageBackbone(image, config.features.image_size, config.features.grid, config.seed)
     if backbone.transformer:
-        raise ValueError(f"{image.backbone}: the peers need a CNN, or weights='timm' for their own")
+        raise LSFAError(f"{image.backbone}: the peers need a CNN, or weights='timm' for their own")
     return backbone.network, image.backbone, backbone.network.feature_info.module_name()

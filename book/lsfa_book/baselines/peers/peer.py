@@ -19,6 +19,7 @@ from lsfa_book.baselines.peers.library import (
 from lsfa_lite.config import Config, Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
+from lsfa_lite.errors import LSFAError
 from lsfa_lite.features.extract import square_pixels
 from lsfa_lite.scoring.maps import unsquare
 from lsfa_lite.scoring.threshold import threshold
@@ -95,7 +96,7 @@ class Peer(ABC):
     def fit(self, train: Sequence[Sample], validation: Sequence[Sample]) -> Peer:
         """Good parts to learn from; good parts, not learnt from, for the thresholds."""
         if not len(train) or not len(validation):
-            raise ValueError("train and validation: each needs good parts")
+            raise LSFAError("train and validation: each needs good parts")
         with self._seeded():
             self.learn([self._inputs(sample) for sample in train])
         self.model.eval()
@@ -136,7 +137,7 @@ class Peer(ABC):
         both = {"rgb": colour, "3d": xyz}
         missing = [name for name in self.modalities if both[name] is None]
         if missing:
-            raise ValueError(f"{sample.path}: has no {missing[0]}, which this peer needs")
+            raise LSFAError(f"{sample.path}: has no {missing[0]}, which this peer needs")
         normal = (torch.as_tensor(colour) - torch.tensor(self.mean)) / torch.tensor(self.std)
         given = (normal, torch.as_tensor(xyz)) if "3d" in self.modalities else (normal,)
         return tuple(rearrange(x, "h w c -> c h w").contiguous().to(self.device) for x in given)
