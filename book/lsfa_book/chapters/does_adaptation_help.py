@@ -7,13 +7,15 @@ from itertools import product
 
 import numpy as np
 import plotly.graph_objects as go
+from matplotlib.figure import Figure
 from scipy import stats
 
 from lsfa_book.checking import Exercise
 from lsfa_book.figures import switches
-from lsfa_book.figures.charts import GRID
+from lsfa_book.figures.charts import GRID, panels
 from lsfa_book.figures.style import DEFECT, INK
 from lsfa_book.mini3d import KINDS
+from lsfa_book.studies import grain
 from lsfa_book.studies.senses import distance, together
 from lsfa_book.studies.why import Cell, Row, by_kind, table
 
@@ -118,6 +120,24 @@ def line(groups: Mapping[str, Mapping[str, tuple[float, float]]], alt: str) -> g
         yaxis={"title": {"text": "both senses, seen"}, **axis},
         meta={"alt": alt},
     )
+    return figure
+
+
+def sizes(rows: Iterable[Row]) -> Figure:
+    """What the finer grid gains for each defect, against its size in coarse patches (log)."""
+    known = list(rows)
+    figure, axes = panels(2, width=7.2, height=2.9, titles=["colour", "shape"])
+    for axis, sense in zip(axes, ("rgb", "3d"), strict=True):
+        found = grain.gains(known, sense)
+        real = [pair for (kind, _), pair in found.items() if kind not in KINDS]
+        made = [pair for (kind, _), pair in found.items() if kind in KINDS]
+        axis.scatter(*zip(*made, strict=True), s=22, color="#2a7fbf", label="made kinds")
+        axis.scatter(*zip(*real, strict=True), s=40, color=DEFECT, marker="D", label="cable gland")
+        axis.axhline(0, color=INK, linewidth=0.6)
+        axis.set(xscale="log", xlabel="size of the defect, in patches of 28 x 28")
+    axes[0].set_ylabel("AUROC at 56 minus at 28")
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
     return figure
 
 
