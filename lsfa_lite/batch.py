@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
+from typing import Literal, get_args
 
 from lsfa_lite.data.arrivals import arrivals
 from lsfa_lite.data.folder import Folder
@@ -24,6 +25,8 @@ from lsfa_lite.errors import NoPart
 # of one scan; whatever else is raised, say by Ctrl-C or by a bug, concerns all of them
 UNREADABLE = (ValueError, OSError, RuntimeError, MemoryError)
 UNUSABLE = (ValueError, RuntimeError, MemoryError)
+Verdict = Literal["no part seen", "anomalous", "good", "failed"]  # the worst first
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 Found = tuple[Path, Sample | Exception]
 
 
@@ -42,9 +45,19 @@ class Judgement:
     reason: Exception | None = None
 
     @property
-    def verdict(self) -> str:
-        """That of `Scored`, or "failed"."""
+    def verdict(self) -> Verdict:
+        """That of `Scored`; "failed" for a scan that could not be read, or not be scored."""
         return "failed" if self.scored is None else self.scored.verdict
+
+    @property
+    def where(self) -> str:
+        """The path in characters that any file and any screen can hold."""
+        return printable(self.path)
+
+
+def printable(text: object) -> str:
+    """A path may hold bytes that are no text; they are shown as \\udc80 and the like."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def judge(detector: LSFADetector, found: Iterable[Found]) -> Iterator[Judgement]:

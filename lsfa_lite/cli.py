@@ -102,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--out", type=Path, required=True)
     text = "new folder for a page of all parts, index.html, and tables and clouds beside it"
     score.add_argument("--report", type=Path, metavar="DIR", help=text)
+    score.add_argument("--json", action="store_true", help="print a JSON object a line")
     score.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
     score.add_argument("--device", default="cpu")
     add_workers(score)

@@ -109,18 +109,30 @@ def score(arguments: argparse.Namespace) -> int:
         for one in written(judge(detector, read_each(folders)), arguments.out):
             if report:
                 report.add(one)
-            if one.scored is None:
-                assert one.reason is not None
+            if one.reason is not None and one.scored is None:
                 batch.pass_over(one.reason)
-                continue
-            batch.done += 1
-            alone = one.scored.modality_scores
-            lacking = [m for m in detector.modalities if m not in alone]
-            told = f"  (without {', '.join(lacking)})" if lacking and alone else ""
-            print(f"{one.scored.image_score:8.3f}  {one.verdict:9s}  {one.path}{told}")
+            else:
+                batch.done += 1
+            print(line_of(one, detector, arguments.json), flush=True)
     if report:
-        print(f"report: {arguments.report / 'index.html'}")
+        told = sys.stderr if arguments.json else sys.stdout
+        print(f"report: {arguments.report / 'index.html'}", file=told)
     return account(batch)
+
+
+def line_of(one: Any, detector: Any, as_json: bool) -> str:
+    """A judgement as a line of a table, or as a JSON object."""
+    from lsfa_lite.batch import printable
+    from lsfa_lite.report_page import tables
+
+    if as_json:
+        return tables.as_json(tables.line(one, detector.calibration))
+    if one.scored is None:
+        return f"{'-':>8}  {one.verdict:12s}  {one.where}  ({printable(one.reason)})"
+    alone = one.scored.modality_scores
+    lacking = [m for m in detector.modalities if m not in alone] if alone else []
+    told = f"  (without {', '.join(lacking)})" if lacking else ""
+    return f"{one.scored.image_score:8.3f}  {one.verdict:12s}  {one.where}{told}"
 
 
 def camera_of(arguments: argparse.Namespace) -> Any:
@@ -162,24 +174,18 @@ def watch(arguments: argparse.Namespace) -> None:
     """Until SIGINT or SIGTERM; the scan at hand is finished."""
     from collections import Counter
 
-    from lsfa_lite.batch import judge, read_arriving
+    from lsfa_lite.batch import VERDICTS, judge, read_arriving
     from lsfa_lite.detector import LSFADetector
-    from lsfa_lite.report_page.tables import line
 
     if not arguments.folder.is_dir():
         raise FileNotFoundError(f"{arguments.folder}: no such folder")
-    camera, counts = camera_of(arguments), Counter({"good": 0, "bad": 0, "failed": 0})
+    camera = camera_of(arguments)
     detector = LSFADetector.load(arguments.model, arguments.device)
-    assert detector.calibration is not None
+    counts = Counter(dict.fromkeys(VERDICTS, 0))
     with stopped_by_signals() as stop:
         for one in judge(detector, read_arriving(detector, arguments.folder, stop, camera)):
-            told = line(one, detector.calibration)
-            counts[told["verdict"]] += 1
-            score = "-" if (value := told["image_score"]) is None else f"{value:.3f}"
-            text = f"{score:>8}  {told['verdict']:9s}  {told['path']}"
-            if told["verdict"] == "failed":
-                text += f"  {told['words']}"
-            print(json.dumps(told) if arguments.json else text, flush=True)
+            counts[one.verdict] += 1
+            print(line_of(one, detector, arguments.json), flush=True)
     print(", ".join(f"{n} {kind}" for kind, n in counts.items()), file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ class Scored:
     promised: float | None = None
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Literal["no part seen", "anomalous", "good"]:
         """In words: "good", "anomalous", or "no part seen" (`LSFADetector.no_part`)."""
         if np.isinf(self.image_score):
             return "no part seen"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsfa_lite.batch import Judgement
+from lsfa_lite.batch import Judgement, printable
 from lsfa_lite.data.files import write_png, write_tiff, written_beside
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
@@ -97,7 +97,10 @@ def written(judgements: Iterable[Judgement], folder: Path) -> Iterator[Judgement
 
 def write_score_table(path: Path, rows: list[tuple[str, Scored]]) -> None:
     """scores.csv: one line per sample."""
-    with written_beside(path) as temporary, temporary.open("w", newline="") as file:
+    with (
+        written_beside(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file)
         modalities = list(dict.fromkeys(m for _, s in rows for m in s.modality_scores))
         head = ["name", "image_score", "threshold", "is_anomalous", "verdict", *modalities, "path"]
@@ -105,4 +108,4 @@ def write_score_table(path: Path, rows: list[tuple[str, Scored]]) -> None:
         for name, s in rows:
             alone = [s.modality_scores.get(m, np.nan) for m in modalities]
             said = [s.image_score, s.threshold, s.is_anomalous, s.verdict]
-            table.writerow([name, *said, *alone, s.path])
+            table.writerow([printable(name), *said, *alone, printable(s.path)])

@@ -117,7 +117,7 @@ def test_score_makes_a_report(cleaned, model, tmp_path, capsys):
     with (tmp_path / "out/scores.csv").open() as one, (report / "scores.csv").open() as other:
         ((row,), (told,)) = csv.DictReader(one), csv.DictReader(other)
     assert (told["image_score"], told["path"]) == (row["image_score"], row["path"])
-    assert told["verdict"] == ("bad" if row["is_anomalous"] == "True" else "good")
+    assert told["verdict"] == row["verdict"]
     text = (report / "index.html").read_text()
     assert "<title>ring: 1 parts</title>" in text
     assert "like the 7 good ones seen" in text  # four to train, three of validation
@@ -139,11 +139,15 @@ def test_a_report_has_a_line_for_the_scan_that_was_passed_over(cleaned, model, t
     tifffile.imwrite(empty, np.zeros_like(tifffile.imread(empty)))  # no point: no part seen
     report = tmp_path / "report"
     call = ["score", str(model), str(scans), "--out", str(tmp_path / "out")]
-    assert main([*call, "--report", str(report)]) == 1
-    assert "001" in capsys.readouterr().err
-    with (report / "scores.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["verdict"] for row in rows] == ["failed", "failed"]
+    assert main([*call, "--json", "--report", str(report)]) == 1
+    out, err = capsys.readouterr()
+    assert "passed over, cannot be used: " in err
+    assert err.splitlines()[-1] == "1 done, 1 passed over: 1 cannot be used"
+    rows = [json.loads(line) for line in (report / "scores.jsonl").read_text().splitlines()]
+    assert [row["verdict"] for row in rows] == ["no part seen", "failed"]
+    beside = ("rank", "key", "cloud")
+    told = [{k: v for k, v in row.items() if k not in beside} for row in rows]
+    assert [json.loads(line) for line in out.splitlines()] == told
     with (tmp_path / "out/scores.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row["verdict"] == "no part seen"
@@ -154,7 +158,7 @@ def test_recalibrate_makes_a_new_model_from_good_scans(cleaned, model, tmp_path,
     assert main([*call, str(tmp_path / "new")]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0] == f"calibrated on 3 good scans: {tmp_path / 'new'}"
-    assert "of 100 good parts at most 25 are called bad" in told[1]
+    assert "of 100 good parts at most 25 are called anomalous" in told[1]
     assert "like the 3 good ones seen. 5 were asked for: that takes 19 good" in told[1]
     assert main([*call, str(model)]) == 2
     assert "there already" in capsys.readouterr().err
@@ -177,12 +181,16 @@ def test_watch_scores_what_arrives_until_it_is_told_to_end(cleaned, model, tmp_p
         process.terminate()
         rest, told = process.communicate(timeout=60)
     assert first["path"] == str(tmp_path / "rgb/000.png")
-    assert first["verdict"] == ("bad" if first["image_score"] > first["threshold"] else "good")
+    assert first["verdict"] == (
+        "anomalous" if first["image_score"] > first["threshold"] else "good"
+    )
     assert list(first) == list(second)
     assert (second["verdict"], second["image_score"]) == ("failed", None)
     assert "bad.png: cannot be read as a picture" in second["words"]
     assert (process.returncode, rest) == (0, "")
-    assert told.splitlines()[-1] in ("1 good, 0 bad, 1 failed", "0 good, 1 bad, 1 failed")
+    counts = ["0 no part seen", "0 anomalous", "0 good", "1 failed"]
+    counts[1 + (first["verdict"] == "good")] = f"1 {first['verdict']}"
+    assert told.splitlines()[-1] == ", ".join(counts)
 
 
 def test_watch_needs_a_folder(tmp_path, capsys):

@@ -55,13 +55,14 @@ function step(by) {
 }
 
 function show(kind) {
-  $(`input[name=show][value=${kind}]`).checked = true;
+  $(`input[name=show][value="${kind}"]`).checked = true;
   choose();
 }
 
 const KEYS = {
   j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
-  a: () => show("all"), b: () => show("bad"), g: () => show("good"), f: () => show("failed"),
+  e: () => show("all"), n: () => show("no part seen"), a: () => show("anomalous"),
+  g: () => show("good"), f: () => show("failed"),
   "/": () => search.focus(), "?": () => help.showModal(),
 };
 

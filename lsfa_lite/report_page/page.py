@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections import Counter
 from datetime import datetime
@@ -18,14 +19,14 @@ from lsfa_lite.report_page.rows import About, Row, Verdict
 from lsfa_lite.report_page.words import SENSE, promise
 
 MARK: dict[Verdict, str]
-MARK = {"bad": "▲ called bad", "good": "✓ called good", "failed": "✕ failed"}
+MARK = {"no part seen": "∅", "anomalous": "▲", "good": "✓", "failed": "✕"}
 
 
 def page(about: About, rows: list[Row]) -> str:
     """HTML of all rows in their order; every word that comes from outside is escaped."""
     counts = Counter(row.verdict for row in rows)
     choices = [("all", "all", len(rows))]
-    choices += [(kind, mark[2:], counts[kind]) for kind, mark in MARK.items()]
+    choices += [(kind, kind, counts[kind]) for kind in MARK]
     radios = (
         f'<label><input type="radio" name="show" value="{kind}"{" checked" * (kind == "all")}>'
         f"<span>{word} <b>{count}</b></span></label>"
@@ -65,13 +66,14 @@ def _histogram(about: About, rows: list[Row], senses: str) -> str:
         drawn += "<p>The model was saved without its good parts' scores; "
         drawn += "<code>lsfa-lite recalibrate</code> keeps them.</p>"
     key = '<p class="key"><span class="seen">good parts seen</span> <span class="these">these '
-    key += 'parts</span> <span class="over">of these, called bad</span></p>'
+    key += 'parts</span> <span class="over">of these, anomalous</span></p>'
     told = escape(promise(calibration, senses, wanted))
     return f"<section><h2>By {by}</h2><p>{told}</p>{drawn}{key}</section>"
 
 
 def _part(rank: int, row: Row) -> str:
-    score = "" if row.image_score is None else f"<b>{row.image_score:.4g}</b> "
+    number = None if row.image_score in (None, math.inf) else row.image_score
+    score = "" if number is None else f"<b>{number:.4g}</b> "
     name, where = escape(row.name), f"parts/{row.key}"
     pictures = "".join(
         f'<figure><img loading="lazy" decoding="async" src="{where}/{stem}.jpg" '
@@ -82,10 +84,11 @@ def _part(rank: int, row: Row) -> str:
         f'<p class="do"><button type="button" class="turn" aria-expanded="false">Turn the cloud'
         f'</button> <a href="{where}/heat.ply">PLY, {row.points:,} points</a></p>'
     )
+    said, kind = row.verdict, row.verdict.replace(" ", "-")
     return (
-        f'<li class="part {row.verdict}" id="{row.key}" tabindex="-1" aria-label="{name}, '
-        f'{MARK[row.verdict][2:]}" data-verdict="{row.verdict}"><header><span class="rank">'
-        f'{rank}</span> {score}<span class="mark">{MARK[row.verdict]}</span> <h3>{name}</h3>'
+        f'<li class="part {kind}" id="{row.key}" tabindex="-1" aria-label="{name}, {said}" '
+        f'data-verdict="{said}"><header><span class="rank">{rank}</span> {score}'
+        f'<span class="mark">{MARK[said]} {said}</span> <h3>{name}</h3>'
         f'<p class="path">{escape(row.path)}</p></header>'
         + (f'<div class="pictures">{pictures}</div>' if pictures else "")
         + f'<p class="words">{escape(row.words)}</p>{cloud if row.points else ""}</li>'

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from lsfa_lite.batch import Verdict
 from lsfa_lite.config import BackgroundConfig, Config, Modality
 from lsfa_lite.data.scans import ROLES
 from lsfa_lite.detector import LSFADetector
 from lsfa_lite.errors import ModelError
 from lsfa_lite.scoring.calibration import Calibration
-
-Verdict = Literal["bad", "good", "failed"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class Row:
 
     key       its folder below parts/ and its anchor on the page: a number and plain letters
     path      where the scan came from, in characters that any file can hold
-    words     the verdict in sentences; of a failed scan, why it could not be scored
+    verdict   that of `batch.Judgement`
+    words     the verdict in sentences; of a failed scan, why it could not be read or scored
     senses    "rgb+3d": what it was scored by, the key of the calibration's thresholds
     pictures  file stem -> caption, in the order in which they are shown
     points    of the PLY file; 0 where there is none
@@ -65,5 +64,8 @@ class Row:
 
 
 def worst_first(rows: list[Row]) -> list[Row]:
-    """By falling score; failed scans last. Equal ones stay in the order in which they came."""
+    """By falling score, that of a missing part being infinite; failed scans last.
+
+    Equal ones stay in the order in which they came.
+    """
     return sorted(rows, key=lambda row: (row.image_score is None, -(row.image_score or 0.0)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ def values(rank: int, row: Row) -> dict[str, Any]:
     return dict(zip(COLUMNS, (*told, *alone, row.path, row.words, cloud), strict=True))
 
 
+def as_json(line: dict[str, Any]) -> str:
+    """JSON has no infinity: the score of a missing part is null there."""
+    finite = {k: None if v in (math.inf, -math.inf) else v for k, v in line.items()}
+    return json.dumps(finite, ensure_ascii=False)
+
+
 def line(one: Judgement, calibration: Calibration) -> dict[str, Any]:
     """A judgement as `score --json` and `watch --json` print it: a report's line without files."""
     told = values(0, judged(one, calibration))
@@ -37,5 +44,5 @@ def write_tables(folder: Path, rows: list[Row]) -> None:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         table.writerows(lines)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    text = "".join(as_json(line) + "\n" for line in lines)
     (folder / "scores.jsonl").write_text(text, encoding="utf-8", newline="\n")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lsfa_lite.batch import Judgement
+from lsfa_lite.batch import Judgement, printable
 from lsfa_lite.config import Modality
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
@@ -22,7 +22,7 @@ def promise(calibration: Calibration, senses: str, wanted: float | None = None) 
     count = len(calibration.good.get(senses, ()))
     seen = f"{count} good ones" if count else "good ones"
     text = (
-        f"Threshold {value:.4g}: of 100 good parts at most {100 * rate:.3g} are called bad, "
+        f"Threshold {value:.4g}: of 100 good parts at most {100 * rate:.3g} are called anomalous, "
         f"as far as they are like the {seen} seen."
     )
     if wanted is not None and count and rate > wanted + 1e-9:
@@ -33,34 +33,24 @@ def promise(calibration: Calibration, senses: str, wanted: float | None = None) 
 
 def judged(one: Judgement, calibration: Calibration, key: str = "") -> Row:
     """One scan as a row without pictures; of one without a score, why there is none."""
-    if one.sample is None or one.scored is None or one.reason is not None:
-        return Row(key, printable(one.path), "failed", printable(one.reason))
-    sample, scored = one.sample, one.scored
-    return Row(
-        key,
-        printable(scored.path),
-        "bad" if scored.is_anomalous else "good",
-        verdict(sample, scored, calibration),
-        scored.image_score,
-        scored.threshold,
-        scored.promised,
-        "+".join(scored.modality_scores),
-        scored.modality_scores,
-    )
-
-
-def printable(text: object) -> str:
-    """A path may hold bytes that are no text; they are shown as \\udc80 and the like."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
+    if (scored := one.scored) is None:
+        return Row(key, one.where, one.verdict, printable(one.reason))
+    if one.sample is None or one.reason is not None:
+        text = f"No part seen, the worst of defects: {printable(one.reason)}"
+    else:
+        text = verdict(one.sample, scored, calibration)
+    numbers = scored.image_score, scored.threshold, scored.promised
+    senses = "+".join(scored.modality_scores)
+    return Row(key, one.where, one.verdict, text, *numbers, senses, scored.modality_scores)
 
 
 def verdict(sample: Sample, scored: Scored, calibration: Calibration) -> str:
-    """Why a part is called bad or good: against the threshold, the good parts, by which sense."""
+    """Why a part is called what it is: against the threshold, the good parts, by which sense."""
     senses = "+".join(scored.modality_scores)
     good = calibration.good.get(senses, ())
     side = "above" if scored.is_anomalous else "not above"
-    text = f"Called {'bad' if scored.is_anomalous else 'good'}: score {scored.image_score:.4g} is "
-    text += f"{side} the threshold {scored.threshold:.4g}"
+    text = f"{scored.verdict.capitalize()}: score {scored.image_score:.4g} is {side} the threshold "
+    text += f"{scored.threshold:.4g}"
     if good:
         lower = sum(score < scored.image_score for score in good)
         text += f", and higher than {lower} of the {len(good)} good parts seen"
@@ -81,4 +71,4 @@ def verdict(sample: Sample, scored: Scored, calibration: Calibration) -> str:
 
 def _alone(modality: Modality, score: float, calibration: Calibration) -> str:
     fused = float(calibration.fusion.fuse_images({modality: score}))
-    return "bad" if fused > calibration.thresholds[modality].value else "good"
+    return "anomalous" if fused > calibration.thresholds[modality].value else "good"

@@ -8,7 +8,7 @@ import numpy as np
 
 from lsfa_lite.batch import Judgement
 from lsfa_lite.config import LITE
-from lsfa_lite.data.sample import Sample
+from lsfa_lite.data.sample import NoPart, Sample
 from lsfa_lite.detector import Scored
 from lsfa_lite.report_page import About, open_report
 from lsfa_lite.scoring.calibration import Calibration
@@ -67,11 +67,17 @@ def judged(part: Sample, rgb: float, depth: float) -> Judgement:
     return Judgement(part.path, part, scored(part, rgb, depth))
 
 
-def write_batch(folder: Path, count: int, failed: int = 3, size: int = 256) -> None:
-    """`count` parts, every eighth a bad one, the last `failed` of them not readable."""
+def missing(path: str) -> Judgement:
+    empty = np.zeros((1, 1), np.float32)
+    none = Scored(np.inf, empty, {}, {}, 2.0, 2.0, True, path, 0.05)
+    return Judgement(path, None, none, NoPart(f"{path}: xyz is zero everywhere"))
+
+
+def write_batch(folder: Path, count: int, failed: int = 3, gone: int = 2, size: int = 256) -> None:
+    """`count` scans, every eighth a bad part; the last `gone` see none, `failed` cannot be read."""
     rng = np.random.default_rng(0)
     with open_report(folder, about()) as report:
-        for i in range(count - failed):
+        for i in range(count - failed - gone):
             odd = ODD_NAMES[i] if i < len(ODD_NAMES) else f"part-{i:03d}.png"
             part = sample(i, size, path=f"scans/{odd}")
             low = rng.uniform(0.1, 0.95, 2)
@@ -79,3 +85,5 @@ def write_batch(folder: Path, count: int, failed: int = 3, size: int = 256) -> N
         for i in range(failed):
             why = ValueError("cannot be read as a TIFF; damaged or cut short")
             report.add(Judgement(f"scans/broken-{i}.tiff", reason=why))
+        for i in range(gone):
+            report.add(missing(f"scans/gone-{i}.png"))

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 import pytest
-from batch import BOTH, ODD_NAMES, about, judged, sample, scored
+from batch import BOTH, ODD_NAMES, about, judged, missing, sample, scored
 from conftest import without
 from PIL import Image
 
@@ -34,26 +34,33 @@ def report(tmp_path_factory):
         cut = ValueError("cannot be read, it is cut short\nat byte 7")
         written.add(Judgement("scans/cut.tiff", reason=cut))
         written.add(Judgement("scans/bytes \udcff.png", reason=ValueError("no picture")))
+        written.add(missing("scans/gone.png"))
     return folder
 
 
 def test_the_tables_hold_every_scan_the_highest_score_first(report):
     with (report / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["rank"] for row in rows] == list("123456")
-    assert [float(r["image_score"]) for r in rows[:4]] == pytest.approx([3.5, 2.5, 1.1, 0.7])
-    assert [r["verdict"] for r in rows] == ["bad", "bad", "good", "good", "failed", "failed"]
-    expected = [ODD_NAMES[i] for i in (1, 3, 2, 0)]
-    assert [r["path"] for r in rows[:4]] == [f"scans/{name}" for name in expected]
-    assert float(rows[0]["rgb"]) == 2.0
-    assert float(rows[0]["3d"]) == 1.5
-    assert (rows[0]["threshold"], rows[0]["promised"]) == ("2.0", "0.05")
-    assert rows[4]["words"] == "cannot be read, it is cut short\nat byte 7"
-    assert (rows[4]["image_score"], rows[4]["cloud"]) == ("", "")
-    assert rows[5]["path"] == "scans/bytes \\udcff.png"  # a name that is no text can be written
+    assert [row["rank"] for row in rows] == list("1234567")
+    scores = [float(r["image_score"]) for r in rows[:5]]
+    assert scores == pytest.approx([np.inf, 3.5, 2.5, 1.1, 0.7])
+    assert [r["verdict"] for r in rows] == [
+        *("no part seen", "anomalous", "anomalous", "good", "good", "failed", "failed")
+    ]
+    expected = ["gone.png", *(ODD_NAMES[i] for i in (1, 3, 2, 0))]
+    assert [r["path"] for r in rows[:5]] == [f"scans/{name}" for name in expected]
+    told = "No part seen, the worst of defects: scans/gone.png: xyz is zero everywhere"
+    assert (rows[0]["words"], rows[0]["rgb"], rows[0]["cloud"]) == (told, "", "")
+    assert (rows[1]["rgb"], rows[1]["3d"]) == ("2.0", "1.5")
+    assert {(r["threshold"], r["promised"]) for r in rows[:5]} == {("2.0", "0.05")}
+    assert rows[5]["words"] == "cannot be read, it is cut short\nat byte 7"
+    assert (rows[5]["image_score"], rows[5]["cloud"]) == ("", "")
+    assert rows[6]["path"] == "scans/bytes \\udcff.png"  # a name that is no text can be written
     text = (report / "scores.jsonl").read_bytes().decode("utf-8")
-    lines = [json.loads(line) for line in text.splitlines()]
-    assert [list(line) for line in lines] == [list(rows[0])] * 6
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+    assert [list(line) for line in lines] == [list(rows[0])] * 7
+    assert lines[0]["image_score"] is None  # JSON has no infinity
+    rows[0]["image_score"] = ""
     for line, row in zip(lines, rows, strict=True):
         assert {k: "" if v is None else str(v) for k, v in line.items()} == row
 
@@ -218,7 +225,7 @@ def test_a_part_is_called_by_its_file_and_where_all_are_alike_by_its_defect_too(
 def test_the_promise_in_words():
     text = promise(about().calibration, BOTH)
     assert text == (
-        "Threshold 2: of 100 good parts at most 5 are called bad, "
+        "Threshold 2: of 100 good parts at most 5 are called anomalous, "
         "as far as they are like the 19 good ones seen."
     )
     short = promise(about().calibration, BOTH, wanted=0.01)
@@ -234,15 +241,15 @@ def test_the_promise_in_words():
     [
         (
             (1.5, 0.7),
-            "Called bad: score 2.2 is above the threshold 2, and higher than 19 of",
+            "Anomalous: score 2.2 is above the threshold 2, and higher than 19 of",
         ),
-        ((0.8, 1.2), "Called good: score 2 is not above the threshold 2, and higher than 19"),
+        ((0.8, 1.2), "Good: score 2 is not above the threshold 2, and higher than 19"),
         (
             (0.5, 0.55),
             "score 1.05 is not above the threshold 2, and higher than 10 of the 19 good",
         ),
-        ((1.5, 0.7), " Colour alone would call it bad; depth alone would call it good. "),
-        ((0.4, 1.8), " Colour alone would call it good; depth alone would call it bad. "),
+        ((1.5, 0.7), " Colour alone would call it anomalous; depth alone would call it good. "),
+        ((0.4, 1.8), " Colour alone would call it good; depth alone would call it anomalous. "),
         ((0.4, 3.0), "hottest at column 38, row 32 of the picture."),
         ((0.1, 0.1), " 0.0% of the part is hotter than good parts get; "),
     ],
@@ -292,4 +299,6 @@ def test_a_folder_that_is_in_use_is_refused_and_an_error_leaves_none(tmp_path):
     (tmp_path / "empty").mkdir()
     with open_report(tmp_path / "empty", about()):
         pass  # no scan at all is a page, too
-    assert "0 called bad, 0 called good, 0 failed" in (tmp_path / "empty/index.html").read_text()
+    assert "0 no part seen, 0 anomalous, 0 good, 0 failed" in (
+        (tmp_path / "empty/index.html").read_text()
+    )

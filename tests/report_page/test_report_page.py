@@ -23,8 +23,9 @@ import lsfa_lite
 from lsfa_lite.report_page import Row, open_report
 from lsfa_lite.report_page.page import page
 
-COUNT, FAILED = 200, 3
-BAD = -(-(COUNT - FAILED) // 8)  # every eighth
+COUNT, FAILED, GONE = 200, 3, 2
+SCORED = COUNT - FAILED - GONE
+ANOMALOUS = -(-SCORED // 8)  # every eighth
 LARGEST = 1_000_000  # bytes of the page
 SOONEST = 3.0  # seconds to the first picture
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -68,7 +69,7 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("report") / "of a batch #1 100%"  # an address must be quoted
-    write_batch(out, COUNT, FAILED, size=64)
+    write_batch(out, COUNT, FAILED, GONE, size=64)
     return out
 
 
@@ -86,25 +87,26 @@ def test_the_page_is_light_and_asks_for_nothing_that_is_not_beside_it(folder: Pa
     assert not re.search(r"https?:|\bfetch\(|@import|XMLHttp", text.replace("fetch() is", ""))
     asked = [a.get("src") or a.get("href") for _, a in read.all]
     files = [name for name in asked if name and not name.startswith("data:")]
-    assert len(files) == (COUNT - FAILED) * 6 + 2
+    assert len(files) == SCORED * 6 + 2
     assert [name for name in files if not (folder / unquote(name)).is_file()] == []
 
 
-def test_parts_are_listed_the_highest_score_first_and_failed_ones_last(read: Reader):
+def test_missing_parts_come_first_then_the_highest_scores_and_failed_ones_last(read: Reader):
     parts = [a for a in read.of("li") if "part" in str(a.get("class"))]
     verdicts = [a["data-verdict"] for a in parts]
-    assert verdicts == ["bad"] * BAD + ["good"] * (COUNT - FAILED - BAD) + ["failed"] * FAILED
+    counts = {"no part seen": GONE, "anomalous": ANOMALOUS, "good": SCORED - ANOMALOUS}
+    assert verdicts == [kind for kind, n in (counts | {"failed": FAILED}).items() for _ in range(n)]
     scores = [
         float(m[1]) for m in map(re.compile(r"score ([\d.]+) is").search, read.words["p"]) if m
     ]
-    assert len(scores) == COUNT - FAILED
+    assert len(scores) == SCORED
     assert scores == sorted(scores, reverse=True)
     assert len({a["id"] for a in parts}) == COUNT
 
 
 def test_every_picture_is_lazy_and_says_what_it_shows(read: Reader):
     pictures = read.of("img")
-    assert len(pictures) == 5 * (COUNT - FAILED)
+    assert len(pictures) == 5 * SCORED
     assert {a["loading"] for a in pictures} == {"lazy"}
     kinds = {str(a["alt"]).rpartition(": ")[2] for a in pictures}
     assert kinds == {"colour", "depth", "heat by colour", "heat by depth", "heat, fused"}
@@ -125,8 +127,8 @@ def test_the_page_says_which_model_by_which_versions_and_settings(read: Reader):
     assert '"false_positive_rate": ' in read.words["pre"][0]
     (label,) = [a["aria-label"] for a in read.of("svg")]
     assert label == (
-        f"Histogram of scores: {GOOD} good parts seen above the line, {COUNT - FAILED} parts of "
-        f"this batch below it, {BAD} of them beyond the threshold 2"
+        f"Histogram of scores: {GOOD} good parts seen above the line, {SCORED} parts of "
+        f"this batch below it, {ANOMALOUS} of them beyond the threshold 2"
     )
 
 
@@ -136,10 +138,10 @@ def test_a_model_without_kept_scores_and_a_batch_without_parts_make_a_page(tmp_p
         report.add(judged(part, 1.0, 1.5))
     text = (tmp_path / "old/index.html").read_text()
     assert "saved without its good parts" in text
-    assert "at most 5 are called bad, as far as they are like the good ones seen" in text
+    assert "at most 5 are called anomalous, as far as they are like the good ones seen" in text
     assert "By colour and depth" in page(about(), [])
     one = [Row("0000-x", "x.png", "good", "w", 0.4, 1.0, 0.05, "rgb", {"rgb": 0.4})]
-    text = page(about(), [*one, Row("0001-y", "y.png", "bad", "w", 2.5, 2.0, 0.05, BOTH)])
+    text = page(about(), [*one, Row("0001-y", "y.png", "anomalous", "w", 2.5, 2.0, 0.05, BOTH)])
     headings = Reader(text).words["h2"]
     assert headings[:2] == ["By colour", "By colour and depth"]  # each with its own threshold
 
@@ -224,7 +226,8 @@ def test_the_page_fits_and_its_words_can_be_read(tab: Any):
             const own = getComputedStyle(e).backgroundColor;
             return own !== "rgba(0, 0, 0, 0)" ? own : behind(e.parentElement);
           };
-          const names = ["h1", ".bad .mark", ".good .mark", ".failed .mark", ".path", ".words",
+          const names = ["h1", ".anomalous .mark", ".no-part-seen .mark", ".good .mark",
+            ".failed .mark", ".path", ".words",
             "figcaption", ".turn", ".do a", "#shown", ".key", "input:checked + span", "dd"];
           return names.map((name) => {
             const e = document.querySelector(name);
@@ -249,7 +252,8 @@ def shown(tab: Any) -> int:
 
 def test_filters_and_search(tab: Any):
     assert shown(tab) == COUNT
-    for words, count in (("called bad", BAD), ("failed", FAILED), ("all 200", COUNT)):
+    asked = {"no part seen": GONE, "anomalous": ANOMALOUS, "failed": FAILED, "all 200": COUNT}
+    for words, count in asked.items():
         tab.locator("fieldset label", has_text=words).click()
         assert shown(tab) == count
     tab.keyboard.press("/")
@@ -257,20 +261,22 @@ def test_filters_and_search(tab: Any):
     assert shown(tab) == len([i for i in range(10, 20) if i >= len(ODD_NAMES)])
     tab.keyboard.press("Escape")
     assert shown(tab) == COUNT
-    tab.keyboard.press("g")
-    assert shown(tab) == COUNT - FAILED - BAD
+    keys = {"g": SCORED - ANOMALOUS, "n": GONE, "a": ANOMALOUS, "f": FAILED, "e": COUNT}
+    for key, count in keys.items():
+        tab.keyboard.press(key)
+        assert shown(tab) == count
     tab.get_by_label("Search by name or path").fill("<script>")
-    tab.keyboard.press("b")  # a letter of the search
-    assert tab.locator("#search").input_value() == "<script>b"
+    tab.keyboard.press("a")  # a letter of the search
+    assert tab.locator("#search").input_value() == "<script>a"
 
 
 def test_keys_walk_through_what_is_shown(tab: Any):
     ranks = []
-    for key in ("j", "j", "ArrowDown", "k", "ArrowUp", "k", "b", "j", "f", "j", "j", "j"):
+    for key in ("j", "j", "ArrowDown", "k", "ArrowUp", "k", "a", "j", "f", "j", "j", "j"):
         tab.keyboard.press(key)
         ranks.append(tab.evaluate("document.activeElement.querySelector('.rank')?.textContent"))
     assert ranks[:6] == ["1", "2", "3", "2", "1", "1"]
-    assert ranks[7] == "2"
+    assert ranks[7] == str(GONE + 1)  # the first that is called anomalous
     assert ranks[9:] == ["198", "199", "200"]
     box = tab.evaluate(
         "(({top, bottom}) => [top, bottom])(document.activeElement.getBoundingClientRect())"
@@ -286,6 +292,7 @@ def test_keys_walk_through_what_is_shown(tab: Any):
 def test_a_cloud_is_loaded_when_asked_for_turned_and_lit(tab: Any):
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
+    tab.keyboard.press("a")
     tab.keyboard.press("j")
     tab.keyboard.press("Enter")
     told = tab.locator(".viewer output")
