@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 import lsfa_lite
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.errors import FileThere, MissingFile, ModelError
+from lsfa_lite.features.weight_files import write_file
 
 FORMAT = 1  # raised when an older folder can no longer be read
 DESCRIPTION, TENSORS = "detector.json", "detector.safetensors"
@@ -28,7 +29,7 @@ def write(folder: Path, description: dict[str, Any], tensors: dict[str, Tensor])
     head = {"format": FORMAT, "version": lsfa_lite.__version__}
     with written_beside(folder) as beside:
         beside.mkdir()
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, beside / TENSORS)
+        write_file(beside / TENSORS, tensors)
         (beside / DESCRIPTION).write_text(json.dumps(head | description, indent=2))
 
 

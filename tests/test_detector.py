@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import without
+from safetensors import SafetensorError
 
 from lsfa_lite import PAPER, LSFADetector, model_folder
 from lsfa_lite.config import LITE, BackgroundConfig
 from lsfa_lite.data.background import padded
+from lsfa_lite.features import weight_files
 from lsfa_lite.features.extract import FeatureExtractor
 from lsfa_lite.features.patches import PatchStack
 from lsfa_lite.scoring.calibration import calibrate
@@ -482,9 +484,9 @@ class TestErrors:
 
     def test_a_full_disk_leaves_nothing(self, fitted, tmp_path, monkeypatch):
         def full(*_):
-            raise OSError(28, "No space left on device")
+            raise SafetensorError("I/O error: No space left on device")
 
-        monkeypatch.setattr(model_folder, "save_file", full)
+        monkeypatch.setattr(weight_files, "save_file", full)
         with pytest.raises(OSError, match="No space"):
             fitted.save(tmp_path / "model")
         assert list(tmp_path.iterdir()) == []

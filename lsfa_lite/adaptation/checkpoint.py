@@ -15,13 +15,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lsfa_lite.adaptation.batches import Features
 from lsfa_lite.config import AdaptationConfig, to_json
-from lsfa_lite.data.files import written_beside
 from lsfa_lite.errors import FileError
+from lsfa_lite.features.weight_files import write_file
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +47,7 @@ def save(
     tensors = {f"model/{key}": value for key, value in model.state_dict().items()}
     for number, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{number}/{key}": value for key, value in moments.items()}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    with written_beside(path) as beside:
-        save_file(tensors, beside, metadata={"run": run, "history": json.dumps(history)})
+    write_file(path, tensors, {"run": run, "history": json.dumps(history)})
 
 
 def resume(

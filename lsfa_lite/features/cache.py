@@ -17,11 +17,11 @@ import torch
 from einops import rearrange, repeat
 from platformdirs import user_cache_dir
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from lsfa_lite.data.files import written_beside
 from lsfa_lite.errors import DataError
+from lsfa_lite.features.weight_files import write_file
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +53,7 @@ def cached(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tens
         except (SafetensorError, OSError) as error:
             logger.info("%s: damaged (%s), made anew", path, error)
             path.unlink(missing_ok=True)  # cut off while it was written by an older program
-    tensors = compute()
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with written_beside(path) as temporary:
-        save_file(stored, temporary)
+    stored = write_file(path, compute())
     logger.debug("features made and kept in %s", path)
     return stored
 

@@ -1,4 +1,4 @@
-"""Files of weights: read without running what may be in them, and loaded only where they fit."""
+"""Files of tensors: written whole, read without running what may be in them, loaded if they fit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from lsfa_lite.data.files import written_beside
 from lsfa_lite.errors import FileError
 
 COUNTER = "num_batches_tracked"  # of BatchNorm, absent in old files, of no use to frozen networks
+
+
+def write_file(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> dict[str, Tensor]:
+    """Tensors -> safetensors, whole or not at all; returned as stored, on the CPU. A disk that is
+    full is an OSError."""
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_beside(path) as beside:
+        try:
+            save_file(stored, beside, metadata)
+        except SafetensorError as error:  # its own kind, for what is wrong with the disk
+            raise OSError(f"{path}: cannot be written ({error})") from error
+    return stored
 
 
 def read_file(path: Path) -> Any:

@@ -434,7 +434,10 @@ def test_a_checkpoint_of_another_training_or_a_broken_one_is_refused(tmp_path):
 
 
 def test_a_failed_save_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
     from lsfa_lite.adaptation import checkpoint
+    from lsfa_lite.features import weight_files
 
     features, foreground = data()
     path = tmp_path / "training.safetensors"
@@ -443,9 +446,9 @@ def test_a_failed_save_keeps_the_old_checkpoint(tmp_path, monkeypatch):
 
     def full_disk(tensors, file, metadata):
         file.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise SafetensorError("I/O error: No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full_disk)
+    monkeypatch.setattr(weight_files, "save_file", full_disk)
     model = start(features, foreground, SMALL, 0)
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(path, "x", model, torch.optim.AdamW(model.parameters()), [])

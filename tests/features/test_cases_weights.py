@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.models.vision_transformer import checkpoint_filter_fn
 
 from lsfa_lite.config import FIRST
+from lsfa_lite.features import weight_files
 from lsfa_lite.features.image import ImageBackbone
 
 VIT = "vit_tiny_patch16_224"
@@ -38,3 +40,16 @@ def test_another_width_still_does_not_fit(tmp_path):
     config = replace(FIRST.features.image, backbone=VIT, weights=str(tmp_path / "a.pth"))
     with pytest.raises(ValueError, match=r"a\.pth does not fit vit_tiny"):
         ImageBackbone(config, image_size=96, grid=4)
+
+
+def test_a_full_disk_is_an_error_of_the_disk_and_leaves_nothing(tmp_path, monkeypatch):
+    """safetensors has a kind of its own for it, which no caller knows."""
+
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(weight_files, "save_file", full)
+    with pytest.raises(OSError, match=r"a\.safetensors: cannot be written .*No space left"):
+        weight_files.write_file(tmp_path / "a.safetensors", {"x": torch.zeros(3)})
+    assert not list(tmp_path.iterdir())
