@@ -18,8 +18,8 @@ def open3d() -> ModuleType:
         import open3d as module
     except ModuleNotFoundError as error:
         raise MissingPackage(
-            f"{error}: PLY and PCD files need open3d: `pip install open3d-cpu` (Linux) or "
-            "`pip install open3d`; clouds in TIFF or NPY do without it",
+            f'{error}: PLY and PCD files need open3d: `pip install "lsfa-lite[open3d]"`; clouds in '
+            "TIFF or NPY do without it",
             name=error.name,
         ) from error
     return module

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import plotly
 import pytest
 
 from lsfa_book import figures
@@ -104,7 +105,8 @@ def test_the_books_renderer_writes_data_and_words_but_no_library(wave: Sample):
     html = BookRenderer().to_mimebundle(figure.to_dict())["text/html"]
     assert 'aria-label="A &quot;wave&quot; &amp; &lt;/script&gt;"' in html
     assert html.count("</script>") == 1
-    assert len(html) < 100_000
+    packed = int(plotly.__version__.split(".")[0]) > 5  # Colab's plotly 5 writes digits
+    assert len(html) < (100_000 if packed else 150_000)
     body = html.split('<script type="application/json">')[1].split("</script>")[0]
     assert json.loads(body)["layout"]["meta"]["linked"] is False
 

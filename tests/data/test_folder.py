@@ -42,8 +42,7 @@ def rgb() -> np.ndarray:
 
 
 def write_cloud(path, xyz: np.ndarray) -> None:
-    import open3d
-
+    open3d = pytest.importorskip("open3d")
     points = np.where(xyz.any(-1, keepdims=True), xyz, np.nan).reshape(-1, 3).astype(float)
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
     assert open3d.io.write_point_cloud(str(path), cloud)
