@@ -2,7 +2,8 @@
 
 Three things that `jupyter-book build` alone would get wrong: its cache does not notice changes
 in the package and would publish old numbers; a page may be missing although the build ended well;
-the error of a failing cell hides in a report file.
+the error of a failing cell hides in a report file. And beside the pages goes the wheel that the
+first cell of every chapter installs where the package is missing (book/scripts/first_cell.py).
 """
 
 from __future__ import annotations
@@ -84,6 +85,20 @@ def missing_pages() -> list[str]:
     return [page for page in pages(toc) if not (BUILD / "html" / f"{page}.html").is_file()]
 
 
+def publish_wheel(pages: Path) -> Path:
+    """The package, built into wheels/ beside the pages; a list for `pip --find-links` with it."""
+    folder = pages / "wheels"
+    for stale in (folder, ROOT / "build"):  # setuptools would pack what lies in an old build/
+        shutil.rmtree(stale, ignore_errors=True)
+    command = ["wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)]
+    subprocess.run([sys.executable, "-m", "pip", *command], check=True)
+    (wheel,) = folder.glob("lsfa_lite-*.whl")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    link = f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a>'
+    (folder / "index.html").write_text(f"<!doctype html><title>Wheels</title>{link}\n")
+    return wheel
+
+
 def main() -> int:
     drop_stale_caches()
     shutil.rmtree(BUILD / "html" / "reports", ignore_errors=True)
@@ -96,6 +111,7 @@ def main() -> int:
         # without this, the next build would skip the pages that warned, and pass
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
         return code or 1
+    publish_wheel(BUILD / "html")
     sys.stdout.write(f"The book is in {BUILD / 'html' / 'index.html'}\n")
     return 0
 

@@ -1,7 +1,6 @@
 """Under the title of every executed notebook: how long it ran when this page was built.
 
-The time is what the notebook's execution took, from the same record as the table of timings. What
-is said of a GPU is an estimate and says so.
+The time is what the notebook's execution took, from the same record as the table of timings.
 """
 
 from __future__ import annotations
@@ -14,11 +13,6 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-ESTIMATE = (
-    "On a Colab T4 expect about the same (an estimate, not measured): "
-    "most of the time goes into steps that run on the CPU."
-)
-
 
 class ChapterTime(SphinxTransform):
     default_priority = 410
@@ -29,11 +23,9 @@ class ChapterTime(SphinxTransform):
         if not record or not record.get("runtime") or title is None:
             return
         cores = os.cpu_count()
-        words = f"Runs in {record['runtime']:.0f} s on {cores} CPU cores, measured in this build. "
+        words = f"Runs in {record['runtime']:.0f} s on {cores} CPU cores, measured in this build."
         section = title.parent
-        section.insert(
-            section.index(title) + 1, nodes.paragraph("", words + ESTIMATE, classes=["runtime"])
-        )
+        section.insert(section.index(title) + 1, nodes.paragraph("", words, classes=["runtime"]))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import first_cell
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -24,8 +25,7 @@ LARGEST = 500_000  # bytes of one notebook in git
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
     "language_info": {"name": "python"},
-    "accelerator": "GPU",
-    "colab": {"gpuType": "T4", "provenance": []},
+    "colab": {"provenance": []},  # no accelerator: LITE's networks are small, a GPU's hours are few
 }
 
 
@@ -89,6 +89,7 @@ def shrink(png: str, width: int = 600) -> str:
 
 def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
+    first_cell.put(notebook)
     run(notebook)
     normalise(notebook)
     text = nbformat.writes(notebook) + "\n"
