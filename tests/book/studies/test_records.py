@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lsfa_book.mini3d import CATEGORIES, Mini3DConfig
+from lsfa_book.studies import rules, why
 from lsfa_book.studies.records import (
     gather,
     key_of,
@@ -173,3 +174,21 @@ def test_a_run_of_today_says_what_its_record_says(
                 view,
                 metric,
             )
+
+
+@pytest.mark.slow
+def test_a_fit_of_today_says_what_chapter_13_shows(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    folder: Path = tmp_path_factory.getbasetemp() / "records-again"
+    parts = Parts(folder, Mini3DConfig()).category("ring", 0)
+    setting, path = "28, none", tmp_path / "ring-0-28, none.npz"
+    rules.measure(rules.splits(parts), {path: why.PARTS["main"][setting]})
+    now = {" | ".join(key): value for key, value in rules.judge(rules.load(path)).items()}
+    (shown,) = [
+        row["i_auroc"]
+        for row in why.shipped()
+        if (row["category"], row["seed"], row["setting"]) == ("ring", 0, setting)
+    ]
+    bound = TOLERANCE["i_auroc"]
+    assert {key: now[key] for key in why.KEYS} == pytest.approx(shown, abs=bound)
