@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from lsfa_lite.data.arrivals import arrivals
+from lsfa_lite.data.background import Ready
 from lsfa_lite.data.folder import Folder
 from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.sample import Sample
@@ -81,23 +82,36 @@ def judge_one(detector: LSFADetector, path: str, found: Sample | Exception) -> J
 # --- where scans come from --------------------------------------------------------------------
 
 
-def reader(detector: LSFADetector, camera: Intrinsics | None = None) -> Callable[[Entry], Sample]:
+def reader(
+    detector: LSFADetector,
+    camera: Intrinsics | None = None,
+    *,
+    unit: float | None = None,
+    as_is: bool = False,
+) -> Callable[[Entry], Sample]:
     """How a scan becomes a sample that the detector takes, here and in `describe_ahead`'s workers.
 
-    Every new scan is read by it: those of `scans_of` and those that arrive.
+    Every new scan is read by it: those of `scans_of` and those that arrive. A raw one loses its
+    background as the training data did (`background.Ready`), but for as_is=True. `unit` is in
+    metres, for 3D files in another one.
     """
-    return partial(read_scan, intrinsics=camera)
+    ready = Ready(detector.background, as_is)
+    return partial(read_scan, intrinsics=camera, unit=unit, ready=ready)
 
 
 def scans_of(
-    detector: LSFADetector, paths: Sequence[str | Path], camera: Intrinsics | None = None
+    detector: LSFADetector,
+    paths: Sequence[str | Path],
+    camera: Intrinsics | None = None,
+    **how: Any,
 ) -> list[Scans]:
     """Folders of scans, or single files; without a `camera`, each has that of its folder.
 
-    No scan is read yet. Raises FileNotFoundError or ValueError for a path without scans.
+    `how` is `reader`'s. No scan is read yet. Raises FileNotFoundError or ValueError for a path
+    without scans.
     """
-    folders = [Folder(path, camera) for path in paths]
-    return [Scans(found.entries, reader(detector, found.intrinsics)) for found in folders]
+    folders, read = [Folder(path, camera) for path in paths], reader(detector, **how)
+    return [Scans(f.entries, partial(read, intrinsics=f.intrinsics)) for f in folders]
 
 
 def read_each(folders: Iterable[Scans]) -> Iterator[Found]:
@@ -112,9 +126,13 @@ def read_each(folders: Iterable[Scans]) -> Iterator[Found]:
 
 
 def read_arriving(
-    detector: LSFADetector, folder: Path, stop: Event, camera: Intrinsics | None = None
+    detector: LSFADetector,
+    folder: Path,
+    stop: Event,
+    camera: Intrinsics | None = None,
+    **how: Any,
 ) -> Iterator[Found]:
-    """Each scan when it is whole (`data.arrivals`), until `stop` is set."""
-    read = reader(detector, camera or Intrinsics.in_folder(folder))
+    """Each scan when it is whole (`data.arrivals`), until `stop` is set; `how` is `reader`'s."""
+    read = reader(detector, camera or Intrinsics.in_folder(folder), **how)
     roles = [{"rgb": "rgb", "3d": "xyz"}[m] for m in detector.modalities]
     yield from arrivals(folder, roles, stop, read)

@@ -103,21 +103,21 @@ def parser() -> argparse.ArgumentParser:
     text = "new folder for a page of all parts, index.html, and tables and clouds beside it"
     score.add_argument("--report", type=Path, metavar="DIR", help=text)
     score.add_argument("--json", action="store_true", help="print a JSON object a line")
-    score.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
+    add_reading(score)
     score.add_argument("--device", default="cpu")
     add_workers(score)
 
     text = "new scales and threshold from good scans, say under a new lamp; no training"
     recalibrate = command("recalibrate", text, "model", "good")
     recalibrate.add_argument("--out", type=Path, required=True, help="folder of the new model")
-    recalibrate.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
+    add_reading(recalibrate)
     recalibrate.add_argument("--device", default="cpu")
     add_workers(recalibrate)
 
     watch = command("watch", "score scans as they arrive, until it is stopped", "folder")
     watch.add_argument("--model", type=Path, required=True, help="folder of a fitted detector")
     watch.add_argument("--json", action="store_true", help="print a JSON object a line")
-    watch.add_argument("--intrinsics", type=Path, help="JSON, for depth pictures")
+    add_reading(watch)
     watch.add_argument("--device", default="cpu")
 
     text = "measure a detector on a category's test split"
@@ -152,6 +152,14 @@ def add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--preset", choices=list(PRESETS), default="lite")
     command.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help=text)
     command.add_argument("--device", default="cpu")
+
+
+def add_reading(command: argparse.ArgumentParser) -> None:
+    text = "JSON or YAML, for depth pictures and for clouds without pixels"
+    command.add_argument("--intrinsics", type=Path, metavar="FILE", help=text)
+    command.add_argument("--unit", help="of the 3D files: mm, cm, dm, m, um, in")
+    text = "leave the background, where the model's training data had it removed"
+    command.add_argument("--as-is", action="store_true", help=text)
 
 
 def add_workers(command: argparse.ArgumentParser) -> None:

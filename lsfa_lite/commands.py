@@ -103,7 +103,7 @@ def score(arguments: argparse.Namespace) -> int:
     from lsfa_lite.report import written
 
     detector, batch = LSFADetector.load(arguments.model, arguments.device), Batch()
-    folders = scans_of(detector, arguments.paths, camera_of(arguments))
+    folders = scans_of(detector, arguments.paths, camera_of(arguments), **reading(arguments))
     with report_of(arguments, detector) as report:
         describe_ahead(arguments, detector, *folders, strict=False)
         for one in written(judge(detector, read_each(folders)), arguments.out):
@@ -142,6 +142,14 @@ def camera_of(arguments: argparse.Namespace) -> Any:
     return Intrinsics.from_json(arguments.intrinsics) if arguments.intrinsics else None
 
 
+def reading(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How raw scans are read (`batch.reader`): their unit, and with or without the background."""
+    from lsfa_lite.data.units import metres_of
+
+    unit = metres_of(arguments.unit) if arguments.unit else None
+    return {"unit": unit, "as_is": arguments.as_is}
+
+
 def report_of(arguments: argparse.Namespace, detector: Any) -> AbstractContextManager[Any]:
     """The report that is asked for, or a context that gives None."""
     if not arguments.report:
@@ -161,7 +169,7 @@ def recalibrate(arguments: argparse.Namespace) -> None:
     if arguments.out.exists():
         raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
     detector = LSFADetector.load(arguments.model, arguments.device)
-    (good,) = scans_of(detector, [arguments.good], camera_of(arguments))
+    (good,) = scans_of(detector, [arguments.good], camera_of(arguments), **reading(arguments))
     describe_ahead(arguments, detector, good)
     detector.recalibrate(good, progress=True).save(arguments.out)
     calibration, rate = detector.calibration, detector.config.scoring.false_positive_rate
@@ -183,7 +191,8 @@ def watch(arguments: argparse.Namespace) -> None:
     detector = LSFADetector.load(arguments.model, arguments.device)
     counts = Counter(dict.fromkeys(VERDICTS, 0))
     with stopped_by_signals() as stop:
-        for one in judge(detector, read_arriving(detector, arguments.folder, stop, camera)):
+        found = read_arriving(detector, arguments.folder, stop, camera, **reading(arguments))
+        for one in judge(detector, found):
             counts[one.verdict] += 1
             print(line_of(one, detector, arguments.json), flush=True)
     print(", ".join(f"{n} {kind}" for kind, n in counts.items()), file=sys.stderr)

@@ -61,10 +61,12 @@ def arrivals(
 def look(folder: Path) -> Found:
     """All scans of a folder and its subfolders by role, as `scans.collect`, in order of names."""
     found: Found = {}
-    for place in (folder, *(folder / name for name in ROLES)):
+    inside = [p for p in folder.glob("*") if p.name.lower() in ROLES]
+    for place in (folder, *sorted(inside)):
+        said = ROLES[place.name.lower()] if place != folder else None
         for path in sorted(place.iterdir()) if place.is_dir() else ():
             if path.suffix.lower() in PICTURES + CLOUDS and not path.name.startswith("."):
-                role, stem = role_and_stem(path)
+                role, stem = role_and_stem(path, said)
                 found.setdefault(stem, {}).setdefault(role, []).append(path)
     return {stem: files for stem, files in sorted(found.items()) if set(files) != {"gt"}}
 

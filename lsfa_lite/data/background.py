@@ -63,6 +63,54 @@ def remove_once(sample: Sample, config: BackgroundConfig) -> Sample:
     return dataclasses.replace(sample, xyz=blank(xyz, kept), rgb=rgb)
 
 
+class Ready:
+    """Scans made as a model's training data was: `Ready(detector.background)(sample)`.
+
+    A scan that still shows its table loses it, in its own frame (`pad` is left out: the scores are
+    the same, and maps lie on the raw pixels); one without is a fixed point. With as_is=True nothing
+    is removed, and a table is told of. Each thing is said once, as a warning of the log.
+    Raises what `remove_background` raises. None, of a model that was fitted on whatever there was,
+    changes nothing.
+    """
+
+    def __init__(self, background: BackgroundConfig | None, as_is: bool = False):
+        self.background = background and dataclasses.replace(background, pad=False)
+        self.as_is, self.said = as_is, False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"said": True}  # in a worker: whoever asked it reads the scan too
+
+    def __call__(self, sample: Sample) -> Sample:
+        if self.background is None:
+            return sample
+        if sample.xyz is None or self.as_is:
+            if not self.said and shows_table(sample, self.background):
+                why = "cannot be found without 3D" if sample.xyz is None else "is left as it is"
+                text = "%s: its background %s, and the training data had none: scores mislead"
+                self._say(text, sample.path, why)
+            return sample
+        cleaned = remove_background(sample, self.background)
+        if cleaned == sample:
+            return sample
+        how = {"plane_distance": self.background.plane_distance}
+        how |= differences(BackgroundConfig(), self.background)
+        settings = ", ".join(f"{name}={value}" for name, value in how.items())
+        self._say("background removed as in training (%s)", settings)
+        return cleaned
+
+    def _say(self, text: str, *values: object) -> None:
+        if not self.said:
+            logger.warning(text, *values)
+        self.said = True
+
+
+def shows_table(sample: Sample, config: BackgroundConfig) -> bool:
+    """Whether a table is under the part; of a picture alone, whether its border shows anything."""
+    if sample.xyz is not None:
+        return table_plane(sample, config) is not None
+    return bool(sample.foreground[strips(sample.shape, config)].mean() >= MOSTLY)
+
+
 def nothing_left(sample: Sample, config: BackgroundConfig) -> DataError:
     """Why: another unit, pixels too far apart for a cluster, or that no part was there."""
     assert sample.xyz is not None
@@ -89,12 +137,17 @@ def cut_already(sample: Sample, config: BackgroundConfig) -> bool:
     Most of the border is empty, and black around what is left; where only the sensor has holes, a
     camera sees something.
     """
-    b, strips = config.border, np.ones(sample.shape, dtype=bool)
-    strips[b:-b, b:-b] = False
-    if sample.valid[strips].mean() >= MOSTLY:
+    if sample.valid[strips(sample.shape, config)].mean() >= MOSTLY:
         return False
     around = ~ndimage.binary_fill_holes(sample.valid)  # (H, W)
     return sample.rgb is None or not sample.rgb[around].any()
+
+
+def strips(shape: tuple[int, int], config: BackgroundConfig) -> np.ndarray:
+    """(H, W) bool: the border in which a table is looked for."""
+    found, b = np.ones(shape, dtype=bool), config.border
+    found[b:-b, b:-b] = False
+    return found
 
 
 def part_pixels(xyz: np.ndarray, config: BackgroundConfig) -> np.ndarray:

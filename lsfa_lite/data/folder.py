@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lsfa_lite.data.depth import depth_to_xyz
 from lsfa_lite.data.intrinsics import Intrinsics
@@ -35,10 +36,11 @@ class Folder(Scans):
     """Lazy sequence of Sample over a folder, or over one file and what belongs to it.
 
     `intrinsics` is needed for depth files; without it, intrinsics.json in the folder is read.
+    `how` is read_scan's `unit` and `ready`.
     Raises FileNotFoundError or ValueError, naming the file, as MVTec3D does.
     """
 
-    def __init__(self, path: str | Path, intrinsics: Intrinsics | None = None):
+    def __init__(self, path: str | Path, intrinsics: Intrinsics | None = None, **how: Any):
         path = Path(path)
         if not path.exists():
             raise MissingFile(f"{path}: no such file or folder")
@@ -51,7 +53,7 @@ class Folder(Scans):
             stem = role_and_stem(path, role)[1]
             files = {role: {s: p for s, p in f.items() if s == stem} for role, f in files.items()}
         entries = entries_of(files)
-        super().__init__(entries, partial(read_scan, intrinsics=self.intrinsics))
+        super().__init__(entries, partial(read_scan, intrinsics=self.intrinsics, **how))
         if not entries:
             raise FileError(
                 f"{path}: no scans; expected pictures ({', '.join(PICTURES)}) or clouds "

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 Unit = Annotated[
     float, Rule("metres per unit (0.001 for millimetres, 1 for metres)", lambda x: 0 < x <= 1)
 ]
-NAMES = ("intrinsics", "camera_info", "camera_intrinsic", "camera")  # where a folder keeps them
+NAMES = ("intrinsics", "camera_info", "camera_intrinsic", "intrinsic", "camera")  # in a folder
 # our name: what others call it
 SAME = {
     "cx": ("cx", "ppx"),

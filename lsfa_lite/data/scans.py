@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +22,17 @@ from lsfa_lite.errors import DataError, FileError, NoPart
 SPLITS = ("train", "validation", "test")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 CLOUDS = (".tiff", ".tif", ".npy", ".ply", ".pcd")
-WORDS = {  # folders, and endings of names (part1_depth.png), in any case
-    "rgb": ("rgb", "color", "colour", "image", "images"),
-    "xyz": ("xyz", "depth", "cloud", "clouds", "pointcloud"),
+WORDS = {  # of folders, and in names (part1_depth.png, depth-1.png), in any case
+    "rgb": ("rgb", "color", "colour", "image", "images", "img", "texture"),
+    "xyz": ("xyz", "depth", "cloud", "clouds", "pointcloud", "points", "ply", "pcd"),
     "gt": ("gt", "mask", "masks", "ground_truth"),
 }
+NAMED = (  # endings, beginnings, beginnings before a number, and nothing else
+    r"(?P<stem>.+)[-_. ](?P<word>[^-_. ]+)",
+    r"(?P<word>[^-_. ]+)[-_. ]+(?P<stem>.+)",
+    r"(?P<word>[^\W\d_]+)(?P<stem>\d.*)",
+    r"(?P<word>.+?)(?P<stem>)",
+)
 ROLES = {word: role for role, words in WORDS.items() for word in words}
 
 
@@ -109,22 +116,31 @@ class Category:
         return f"{type(self).__name__}({what})"
 
 
-def read_scan(entry: Entry, intrinsics: Intrinsics | None = None) -> Sample:
+def read_scan(
+    entry: Entry,
+    intrinsics: Intrinsics | None = None,
+    *,
+    unit: float | None = None,
+    ready: Callable[[Sample], Sample] | None = None,
+) -> Sample:
     """Entry -> Sample; a PLY takes its height and width from the picture.
 
-    A good scan without ground truth has an empty mask; without a label, the mask gives it.
+    `unit` is in metres, for 3D files in another one; `ready` is what is to be done with the sample
+    (`background.Ready`). A good scan without ground truth has an empty mask; without a label, the
+    mask gives it.
     Raises FileNotFoundError or ValueError, naming the file, for what cannot be a scan.
     """
     rgb = read_rgb(entry.rgb) if entry.rgb else None
     shape = None if rgb is None else (rgb.shape[0], rgb.shape[1])
-    xyz = read_cloud(entry.xyz, intrinsics, shape) if entry.xyz else None
+    xyz = read_cloud(entry.xyz, intrinsics, shape, unit) if entry.xyz else None
     mask, label = read_mask(entry.gt) if entry.gt else None, entry.label
     if mask is not None and label is None:
         label = int(mask.any())
     if mask is None and label == 0:
         seen = rgb if rgb is not None else xyz
         mask = None if seen is None else np.zeros(seen.shape[:2], dtype=bool)
-    return Sample(rgb, xyz, mask, label, entry.defect, str(entry.path))
+    sample = Sample(rgb, xyz, mask, label, entry.defect, str(entry.path))
+    return ready(sample) if ready else sample
 
 
 class Batch:
@@ -209,13 +225,20 @@ def composed(name: str) -> str:
 
 
 def role_and_stem(path: Path, role: str | None = None) -> tuple[str, str]:
-    """What a file is (rgb, xyz or gt), by its folder's role, its ending (_depth, ...) or type."""
-    name = composed(path.stem)
-    stem, _, ending = name.rpartition("_")
-    said = ROLES.get(ending.lower()) if stem else None
-    if said and role in (None, said):
-        return said, stem
-    return role or ("rgb" if path.suffix.lower() in PICTURES else "xyz"), name
+    """What a file is (rgb, xyz or gt), by its folder's role, a word in its name, or its type.
+
+    0001_depth, depth-0001, Depth1 and depth/0001_color are all of the stem 0001 or 1; a name that
+    is nothing but such a word (color.png, depth.png) is of the stem "".
+    """
+    name, kind = composed(path.stem), path.suffix.lower()
+    named = "rgb" if kind in PICTURES else "xyz"
+    for pattern in NAMED:
+        found = re.fullmatch(pattern, name)
+        if found and (word := found["word"].lower()) in ROLES:
+            vague = (*WORDS["xyz"][2:], "image", "images", "img")  # say no more than the type does
+            clear = word not in vague and kind not in (".npy", ".ply", ".pcd")
+            return role or (ROLES[word] if clear else named), found["stem"]
+    return role or named, name
 
 
 def entries_of(

@@ -28,6 +28,21 @@ OTHERS = (
 )
 
 
+ASKED = {"um": 1e-6, "mm": 0.001, "cm": 0.01, "dm": 0.1, "m": 1.0, "in": 0.0254}  # --unit
+
+
+def metres_of(name: str) -> float:
+    """Metres per unit of a name that may be typed: "mm" -> 0.001. ValueError for another."""
+    if name.lower() not in ASKED:
+        raise ValueError(f"--unit {name}: not known; expected one of {', '.join(ASKED)}")
+    return ASKED[name.lower()]
+
+
+def name_of(metres: float) -> str:
+    """The nearest name of `ASKED`: 0.001 -> "mm"."""
+    return min(ASKED, key=lambda name: abs(np.log(ASKED[name] / metres)))
+
+
 def outliers(xyz: np.ndarray) -> np.ndarray:
     """(H, W, 3) -> (H, W) bool: saturated pixels and codes for holes (-9999, 1e10).
 

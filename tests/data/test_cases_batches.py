@@ -82,6 +82,7 @@ class Pretended:
     """A detector that gives every scan the score 1, and what else `score` asks of one."""
 
     modalities = ("rgb", "3d")
+    background = None
 
     def score(self, sample: Sample) -> Scored:
         has = [m for m, x in (("rgb", sample.rgb), ("3d", sample.xyz)) if x is not None]
