@@ -192,11 +192,11 @@ def test_every_notebook_has_its_module_and_every_module_its_notebook():
 
 
 def test_tests_lie_in_the_room_that_they_test():
-    """tests/<room>/ for a room of the method, tests/book/ for the book, tests/cuda/ for a GPU."""
+    """tests/<room>/ for a room, tests/book/, tests/cuda/ for a GPU; properties are of all rooms."""
     rooms = {re.findall(r"\w+", entry)[0] for entry in METHOD}
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("test_*.py")}
     beside = {name for name in folders if not name.endswith(".py")} - rooms
-    assert beside == {"book", "cuda", "data_scripts"}
+    assert beside == {"book", "cuda", "data_scripts", "properties"}
 
 
 @pytest.mark.parametrize("house", HOUSES)
