@@ -32,6 +32,7 @@ METADATA = {
 def run(notebook: NotebookNode) -> None:
     """Execute in place; CellExecutionError for a cell that fails."""
     os.environ.pop("LSFA_BOOK", None)
+    os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"  # the figure, and no script under it
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "book")])
     os.environ["OMP_NUM_THREADS"] = "1"  # sums in the same order everywhere
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"

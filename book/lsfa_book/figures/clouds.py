@@ -65,7 +65,7 @@ def clouds(
     height: int = 420,
     seed: int = 0,
 ) -> go.Figure:
-    """Scans side by side, on one colour scale; in the book, turning one turns all.
+    """Scans side by side, on one colour scale; turning one turns all.
 
     `points` is the number in the whole figure. The other arguments are those of `cloud`, one
     entry per sample.
