@@ -1,15 +1,17 @@
 """How an answer is judged: by what it returns, beside the right answer and the usual mistakes.
 
 A module of `chapters` belongs to one notebook and holds EXERCISES: name -> Exercise. There is
-nothing hidden in it: a reader who looks here finds a solution, as at the end of a textbook.
+nothing hidden in it: a reader who looks here finds a solution, as at the end of a textbook. What a
+class cannot know is the teacher's seed, by which further cases are drawn.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,7 @@ import torch
 
 RIGHT = "Right."
 Function = Callable[..., Any]
+Cases = tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -27,25 +30,51 @@ class Exercise:
     mistakes  hint -> the function that one writes by this mistake; each differs from `solution`
               in at least one case, and the hint names what went wrong
     tolerance relative; the absolute one is a hundredth of it
+    drawn     number -> cases of the same kind: whoever knows `cases` by heart fails on these
     """
 
-    cases: tuple[tuple[Any, ...], ...]
+    cases: Cases
     solution: Function
     mistakes: Mapping[str, Function] = field(default_factory=dict)
     tolerance: float = 1e-4
+    drawn: Callable[[int], Cases] | None = None
 
 
-def check(name: str, answer: Function) -> str:
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one call: a value, or an error in words; and whether it touched its arguments"""
+
+    value: Any = None
+    error: str = ""
+    changed: bool = False
+
+
+def check(name: str, answer: Function, seed: int | None = None) -> str:
     """ "Right.", or what is wrong with the answer to the exercise "chapter/name".
 
+    seed  of a teacher: then the answer must also be right on cases drawn by it.
     Raises ValueError for a name that no chapter has.
     """
+    exercise = find(name)
+    return judge(exercise, answer, exercise.cases + hidden(name, seed))
+
+
+def find(name: str) -> Exercise:
+    """The exercise "chapter/name". Raises ValueError for a name that no chapter has."""
     chapter, _, short = name.partition("/")
     known = of_chapter(chapter) if chapter in chapters() else {}
     if short not in known:
         names = ", ".join(name for name, _ in exercises())
         raise ValueError(f"no exercise {name!r}; there are {names}")
-    return judge(known[short], answer)
+    return known[short]
+
+
+def hidden(name: str, seed: int | None) -> Cases:
+    """The cases that a teacher's seed draws; each exercise has a stream of its own."""
+    drawn = find(name).drawn
+    if seed is None or drawn is None:
+        return ()
+    return drawn(int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:4], "big"))
 
 
 def exercises() -> Iterator[tuple[str, Exercise]]:
@@ -65,32 +94,55 @@ def of_chapter(chapter: str) -> dict[str, Exercise]:
     return importlib.import_module(f"lsfa_book.chapters.{chapter.replace('-', '_')}").EXERCISES
 
 
-def judge(exercise: Exercise, answer: Function) -> str:
+def judge(exercise: Exercise, answer: Function, cases: Cases | None = None) -> str:
     """Compare with the solution on every case; then ask which mistake explains the difference."""
-    wrong = ""
-    for case in exercise.cases:
-        expected = exercise.solution(*copy.deepcopy(case))
+    cases = exercise.cases if cases is None else cases
+    return verdict(exercise, cases, ask(answer, cases))
+
+
+def ask(answer: Function, cases: Cases) -> list[Outcome]:
+    """What the answer does, case by case; the first that fails is the last."""
+    outcomes = list[Outcome]()
+    for case in cases:
         given = copy.deepcopy(case)
         try:
-            got = answer(*given)
+            value = answer(*given)
         except Exception as error:  # whatever the reader's code raises is told, not thrown
-            return f"It raised {type(error).__name__}: {error}"
-        if not all(same(before, after) for before, after in zip(case, given, strict=True)):
+            return [*outcomes, Outcome(error=f"{type(error).__name__}: {error}")]
+        kept = all(same(before, after) for before, after in zip(case, given, strict=True))
+        outcomes.append(Outcome(value, changed=not kept))
+        if not kept:
+            break
+    return outcomes
+
+
+def verdict(exercise: Exercise, cases: Cases, outcomes: Sequence[Outcome]) -> str:
+    """The check's words on outcomes, wherever they were made; the solution runs here."""
+    wrong = ""
+    for case, outcome in zip(cases, outcomes, strict=False):
+        if outcome.error:
+            return f"It raised {outcome.error}"
+        if outcome.changed:
             return "It changes its arguments. Work on a copy."
-        wrong = wrong or difference(got, expected, exercise.tolerance)
+        expected = exercise.solution(*copy.deepcopy(case))
+        wrong = wrong or difference(outcome.value, expected, exercise.tolerance)
+    if len(outcomes) < len(cases):
+        return f"It ended in case {len(outcomes) + 1} of {len(cases)}."
     if not wrong:
         return RIGHT
     for hint, mistake in exercise.mistakes.items():
-        if agrees(exercise, answer, mistake):
+        if explained(exercise, cases, outcomes, mistake):
             return f"Not yet: {hint}"
     return f"Not yet: {wrong}"
 
 
-def agrees(exercise: Exercise, answer: Function, mistake: Function) -> bool:
-    """Does the answer return what this mistake returns, in every case?"""
+def explained(
+    exercise: Exercise, cases: Cases, outcomes: Sequence[Outcome], mistake: Function
+) -> bool:
+    """Is what came out what this mistake returns, in every case?"""
     return not any(
-        difference(answer(*copy.deepcopy(case)), mistake(*copy.deepcopy(case)), exercise.tolerance)
-        for case in exercise.cases
+        difference(outcome.value, mistake(*copy.deepcopy(case)), exercise.tolerance)
+        for case, outcome in zip(cases, outcomes, strict=True)
     )
 
 

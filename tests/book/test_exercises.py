@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from lsfa_book.checking import RIGHT, Exercise, check, exercises, judge
+from lsfa_book.checking import RIGHT, Exercise, ask, check, exercises, hidden, judge, verdict
 
 BOOK = ROOT / "book"
 EXERCISES = dict(exercises())
@@ -96,3 +97,30 @@ def test_verdict_says_what_is_wrong(answer, verdict):
 def test_unknown_exercise_names_those_there_are():
     with pytest.raises(ValueError, match="parts-you-can-turn-around/pitch"):
         check("parts-you-can-turn-around/none", lambda: 0)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_whoever_knows_the_printed_cases_by_heart_fails_on_a_seed(name):
+    exercise, seed = EXERCISES[name], 1
+    cases = hidden(name, seed)
+    memory = iter([exercise.solution(*copy.deepcopy(case)) for case in exercise.cases])
+    assert check(name, exercise.solution, seed) == RIGHT
+    assert check(name, lambda *_: next(memory, 0), seed) != RIGHT
+    for hint, mistake in exercise.mistakes.items():
+        assert check(name, mistake, seed) == f"Not yet: {hint}"
+    seen = [judge(exercise, mistake, cases) != RIGHT for mistake in exercise.mistakes.values()]
+    assert np.mean(seen) > 0.7, "the drawn cases alone must tell most mistakes"
+
+
+def test_a_seed_draws_the_same_cases_again_and_another_seed_others():
+    (one,), (again,), (other,) = (hidden("pull-normal-together/pull", s) for s in (1, 1, 2))
+    assert torch.equal(one[0], again[0])
+    assert not torch.equal(one[0], other[0])
+    assert hidden("pull-normal-together/pull", None) == ()
+
+
+def test_an_answer_that_ends_too_early_is_not_right():
+    outcomes = ask(DOUBLE.solution, DOUBLE.cases)
+    assert verdict(DOUBLE, DOUBLE.cases, outcomes) == RIGHT
+    assert verdict(DOUBLE, DOUBLE.cases, outcomes[:1]) == "It ended in case 2 of 2."
+    assert verdict(DOUBLE, DOUBLE.cases, []) == "It ended in case 1 of 2."

@@ -158,6 +158,21 @@ PAINT = RNG.uniform(0.2, 1.0, 20)
 BRIGHTNESS = LAMPS @ (PAINT[:, None] * NORMALS).T + RNG.normal(0, 0.01, (4, 20))
 POSES = looking(40, 0), looking(55, 25), looking(70, -10)
 
+
+def drawn_tilt(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    poses = [looking(*rng.uniform((30, -40), (75, 40))) for _ in range(3)]
+    return tuple((pose, seen(pose, lean)) for pose, lean in zip(poses, (5, 20, 50), strict=True))
+
+
+def drawn_stereo(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    normals = np.stack([*rng.uniform(-0.35, 0.35, (2, 15)), -np.ones(15)], axis=1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    brightness = LAMPS @ (rng.uniform(0.2, 1.0, (15, 1)) * normals).T
+    return ((brightness + rng.normal(0, 0.01, brightness.shape), LAMPS),)
+
+
 EXERCISES = {
     "tilt": Exercise(
         cases=(
@@ -166,6 +181,7 @@ EXERCISES = {
             (POSES[2], seen(POSES[2], 30)),
         ),
         solution=tilt,
+        drawn=drawn_tilt,
         mistakes={
             "this reads the pose the other way round, as world to camera.": turned_back,
             "a direction is turned, not moved: leave the last column out.": moved_too,
@@ -183,6 +199,7 @@ EXERCISES = {
     "stereo": Exercise(
         cases=((BRIGHTNESS, LAMPS), (BRIGHTNESS[:, :5] * 0.5, LAMPS)),
         solution=stereo,
+        drawn=drawn_stereo,
         mistakes={
             "these are normals times paint: bring each to length 1.": painted,
             "all points were divided by one length; each has its own.": one_length,

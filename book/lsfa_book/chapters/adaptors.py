@@ -193,6 +193,7 @@ EXERCISES = {
     "attend": Exercise(
         cases=(scene(6, 4, 0), scene(9, 2, 1)),
         solution=attend,
+        drawn=lambda seed: (scene(7, 3, seed), scene(11, 5, seed + 1)),
         mistakes={
             "divide the scores by the square root of the width D.": without_scale,
             "the weights of one query must sum to one: take the softmax over the keys.": (
@@ -209,6 +210,7 @@ EXERCISES = {
     "whiten": Exercise(
         cases=(mixed(50, 3, 0), mixed(80, 4, 1)),
         solution=whiten,
+        drawn=lambda seed: (mixed(60, 3, seed), mixed(90, 5, seed + 1)),
         mistakes={
             "subtract the mean first; the covariance is that of centred features.": not_centred,
             "this is standardising: each column alone. Whitening uses the covariance.": standardise,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import TypeAlias
 
 from lsfa_book.checking import Exercise
@@ -83,10 +84,26 @@ BOTH_SENSES: Terms = {
 }
 FIRST_STEP: Terms = {"local_alignment": 5.0, "global_alignment": 2.0}  # empty banks
 
+
+def drawn_terms(seed: int) -> tuple[tuple[Terms, float], ...]:
+    rng = random.Random(seed)
+    return tuple(
+        ({name: rng.uniform(0.1, 5) for name in terms}, rng.uniform(0.2, 3))
+        for terms in (BOTH_SENSES, FIRST_STEP)
+    )
+
+
+def drawn_steps(seed: int) -> tuple[tuple[int, int, float, int], ...]:
+    rng = random.Random(seed)
+    warm, steps, peak = rng.randint(5, 9), rng.randint(30, 60), rng.uniform(0.001, 0.1)
+    return tuple((step, steps, peak, warm) for step in (0, warm - 1, warm, warm + 7, steps - 1))
+
+
 EXERCISES = {
     "objective": Exercise(
         cases=((BOTH_SENSES, 0.6), (BOTH_SENSES, 2.0), (FIRST_STEP, 0.6)),
         solution=objective,
+        drawn=drawn_terms,
         mistakes={
             "lambda stands before the consistency, not before the compactness.": weight_on_ifc,
             "lambda weighs the consistency alone, not the whole sum.": weight_on_all,
@@ -98,6 +115,7 @@ EXERCISES = {
     "learning_rate": Exercise(
         cases=tuple((step, 20, 0.01, 4) for step in (0, 2, 3, 4, 9, 15, 19)),
         solution=learning_rate,
+        drawn=drawn_steps,
         mistakes={
             "the first step has rate 0 and is wasted; count steps from one.": from_zero,
             "there is no warm-up in it.": no_warm_up,

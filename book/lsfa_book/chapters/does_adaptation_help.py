@@ -162,6 +162,14 @@ def unpaired(after: np.ndarray, before: np.ndarray) -> tuple[float, float, float
 RNG = np.random.default_rng(0)
 LEVEL = RNG.uniform(0.6, 1.0, 12)  # categories differ more than the two methods do
 
+
+def drawn_paired(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    level = rng.uniform(0.6, 1.0, 15)
+    after = level + rng.normal(0.01, 0.02, 15)
+    return (after, level), (after[:6], level[:6])
+
+
 EXERCISES = {
     "paired": Exercise(
         cases=(
@@ -169,6 +177,7 @@ EXERCISES = {
             (LEVEL[:5] + RNG.normal(0, 0.03, 5), LEVEL[:5]),
         ),
         solution=paired,
+        drawn=drawn_paired,
         mistakes={
             "this treats the two as unrelated; take the difference on each data set first.": (
                 unpaired
@@ -185,6 +194,7 @@ EXERCISES = {
     "together": Exercise(
         cases=((0.9, 0.6), (0.75, 0.8), (0.9, 0.5)),
         solution=together,
+        drawn=lambda seed: tuple(np.random.default_rng(seed).uniform(0.55, 0.98, (3, 2)).tolist()),
         mistakes={
             "the variances add up too: the sum of both is sqrt(2) wide.": (
                 lambda a, b: stats.norm.cdf((distance(a) + distance(b)) / np.sqrt(2))

@@ -48,10 +48,31 @@ FEATURES = 1 + torch.randn(40, 6, generator=DRAW, dtype=torch.double)
 MOVED = FEATURES + 0.5 * torch.randn(40, 6, generator=DRAW, dtype=torch.double)
 W, A, B = (torch.randn(s, generator=DRAW, dtype=torch.double) for s in ((4, 4), (2, 4), (4, 2)))
 
+
+def drawn_dimension(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    noise = np.exp(rng.normal(0, 0.02, len(PARTS)))
+    return ((PARTS, rng.uniform(2, 9) * PARTS ** (-1 / rng.uniform(2, 8)) * noise),)
+
+
+def drawn_merge(seed: int) -> tuple[tuple[Tensor, Tensor, Tensor, float], ...]:
+    draw = torch.Generator().manual_seed(seed)
+    w, a, b = (torch.randn(s, generator=draw, dtype=torch.double) for s in ((5, 5), (3, 5), (5, 3)))
+    return (w, a, b, 2.0), (w, a[:2], b[:, :2], 7.0)
+
+
+def drawn_cka(seed: int) -> tuple[tuple[Tensor, Tensor], ...]:
+    draw = torch.Generator().manual_seed(seed)
+    x = 2 + torch.randn(30, 5, generator=draw, dtype=torch.double)
+    moved = x + torch.randn(30, 5, generator=draw, dtype=torch.double)
+    return (x, moved), (x[:, :3], moved)
+
+
 EXERCISES = {
     "dimension": Exercise(
         cases=((PARTS, 3 * PARTS**-0.25), (PARTS[:4], np.array([9.0, 8.0, 7.5, 6.5]))),
         solution=dimension,
+        drawn=drawn_dimension,
         mistakes={
             "this is the slope. It is -1/d; solve for d.": lambda n, r: np.polyfit(
                 np.log(n), np.log(r), 1
@@ -68,6 +89,7 @@ EXERCISES = {
     "merge": Exercise(
         cases=((W, A, B, 4.0), (W, A[:1], B[:, :1], 0.5)),
         solution=merge,
+        drawn=drawn_merge,
         mistakes={
             "the scale alpha / r is missing.": lambda w, a, b, alpha: w + b @ a,
             "this scales by alpha; divide it by the rank.": lambda w, a, b, alpha: (
@@ -84,6 +106,7 @@ EXERCISES = {
     "cka": Exercise(
         cases=((FEATURES, MOVED), (FEATURES, 3 * MOVED[:, :4])),
         solution=cka,
+        drawn=drawn_cka,
         mistakes={
             "not centred: the mean feature agrees with itself and drowns the rest.": uncentred_cka,
             "wrong axis: take the mean over the patches, not over the channels.": (

@@ -94,6 +94,7 @@ EXERCISES = {
     "equation_one": Exercise(
         cases=(cloud(0, False), cloud(1, True)),
         solution=equation_one,
+        drawn=lambda seed: (cloud(seed, False), cloud(seed + 1, True)),
         mistakes={
             "this weighs with 1 / d squared. Eq. 1 has the distance itself.": squared,
             "these are the three nearest centres. Eq. 1 takes all of them.": three_nearest,
@@ -108,6 +109,7 @@ EXERCISES = {
     "patch_mean": Exercise(
         cases=(part(0, 8, 4), part(1, 12, 4)),
         solution=patch_mean,
+        drawn=lambda seed: (part(seed, 12, 3), part(seed + 1, 16, 8)),
         mistakes={
             "this is the sum. Divide by the number of points in the patch.": summed,
             "the background is averaged in as zeros. Divide by the points that are there, not by "

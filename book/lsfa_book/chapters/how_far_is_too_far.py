@@ -127,10 +127,18 @@ UNITS = np.array([10.0, 0.1])
 VALIDATION = (5 + RNG.normal(size=(12, 2))) * UNITS
 TEST = (6 + 2 * RNG.normal(size=(24, 2))) * UNITS
 
+
+def drawn_fuse(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    units = rng.uniform(0.1, 20, 2)
+    return (((3 + rng.normal(size=(15, 2))) * units, (4 + 2 * rng.normal(size=(9, 2))) * units),)
+
+
 EXERCISES = {
     "kcentre": Exercise(
         cases=((LINE, 4), (cloud(0, 40, 2), 6), (cloud(1, 60, 5), 12)),
         solution=kcentre,
+        drawn=lambda seed: ((cloud(seed, 50, 3), 8), (cloud(seed + 1, 30, 2), 5)),
         mistakes={
             "you measure from the last chosen row alone. A row counts as covered by the nearest "
             "of all chosen ones.": from_the_last,
@@ -143,6 +151,9 @@ EXERCISES = {
     "weight": Exercise(
         cases=tuple((1.5 * cloud(seed, 1, 3)[0], cloud(seed + 50, 30, 3), 3) for seed in range(4)),
         solution=weight,
+        drawn=lambda seed: tuple(
+            (cloud(seed + i, 1, 3)[0], cloud(seed + i + 50, 40, 3), 4) for i in range(3)
+        ),
         mistakes={
             "the neighbours are those of the query. They must be those of m*, its nearest row: "
             "the formula asks whether m* stands in a crowd.": around_the_query,
@@ -155,6 +166,7 @@ EXERCISES = {
     "fuse": Exercise(
         cases=((VALIDATION, TEST), (VALIDATION, VALIDATION[:5])),
         solution=fuse,
+        drawn=drawn_fuse,
         mistakes={
             "the scale comes from the test parts. In the factory there is one part at a time, and "
             "a batch of bad ones would look normal.": by_the_test_parts,

@@ -442,10 +442,20 @@ TIMES = (
     ((100.0, 300.0, 1000.0, 3000.0), (0.02, 0.05, 0.21, 0.58)),
     ((196.0, 784.0, 3136.0), (0.004, 0.03, 0.42)),
 )
+
+
+def drawn_times(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    sizes = np.sort(rng.uniform(100, 5000, 6))
+    power, noise = rng.uniform(0.7, 2.2), np.exp(rng.normal(0, 0.1, 6))
+    return ((sizes, 1e-5 * sizes**power * noise),)
+
+
 EXERCISES = {
     "exponent": Exercise(
         cases=tuple((np.array(sizes), np.array(times)) for sizes, times in TIMES),
         solution=exponent,
+        drawn=drawn_times,
         mistakes={
             "this is the slope of seconds against sizes, without logarithms.": lambda n, t: (
                 np.polyfit(n, t, 1)[0]
@@ -467,6 +477,7 @@ EXERCISES = {
     "from-the-list": Exercise(
         cases=(LINE, listed(0, 200, 2, 60), listed(1, 200, 2, 60, 9.0), listed(2, 300, 3, 90)),
         solution=from_the_list,
+        drawn=lambda seed: (listed(seed, 250, 2, 70), listed(seed + 1, 250, 3, 80, 9.0)),
         mistakes={
             "a choice must bring its neighbours in the list nearer: after each, take the minimum "
             "of the old distances and those to it.": lambda p, t, least: walk(
@@ -486,6 +497,9 @@ EXERCISES = {
     "per-thousand": Exercise(
         cases=((0.7, 0.8, 0.5), (7.5, 0.5, 3.0), (3600.0, 1.0, 1.0)),
         solution=per_thousand,
+        drawn=lambda seed: tuple(
+            np.random.default_rng(seed).uniform((0.2, 0.2, 0.5), (20, 0.95, 5), (3, 3)).tolist()
+        ),
         mistakes={
             "this is one part. A thousand were asked for.": lambda s, b, p: (
                 per_thousand(s, b, p) / 1000

@@ -251,6 +251,7 @@ EXERCISES = {
             (draw(4, 300.0, 1),),  # exp would overflow
         ),
         solution=joint_gradient,
+        drawn=lambda seed: ((draw(6, 1.5, seed),), (draw(5, 300.0, seed + 1),)),
         mistakes={
             "this is the gradient of the row form. Eq. 2 has one softmax over all N * N pairs.": (
                 of_the_rows
@@ -270,6 +271,10 @@ EXERCISES = {
             (draw(4, 1.0, 4), torch.eye(4, dtype=torch.bool)),
         ),
         solution=row_without_twins,
+        drawn=lambda seed: (
+            (draw(7, 1.0, seed), groups(4, 2, 1)),
+            (draw(6, 30.0, seed + 1), groups(2, 3, 1)),
+        ),
         mistakes={
             "a patch is its own twin, and you left the partner out of the denominator too.": (
                 partner_left_out

@@ -147,6 +147,10 @@ EXERCISES = {
             (draw(12, 5, seed=4), draw(60, 5, seed=5), 1.7),
         ),
         solution=coverage,
+        drawn=lambda seed: (
+            (draw(50, 3, seed=seed), draw(12, 3, seed=seed + 1), 1.0),
+            (draw(20, 4, seed=seed + 2), draw(50, 4, seed=seed + 3), 1.4),
+        ),
         mistakes={
             "this is the share of bank rows that have a query nearby: the minimum runs over the "
             "wrong axis. Each query looks for its nearest row.": of_the_bank,
@@ -164,6 +168,9 @@ EXERCISES = {
             (draw(2, 2, seed=9), draw(4, 2, seed=10), draw(6, 2, seed=11)),
         ),
         solution=gradient,
+        drawn=lambda seed: (
+            (draw(3, 3, seed=seed), draw(9, 3, seed=seed + 1), draw(6, 3, seed=seed + 2)),
+        ),
         mistakes={
             "a gradient flows through the bank. Detach its rows: they are fixed targets.": (
                 lambda *given: pull(*given, through_bank=True)

@@ -51,6 +51,17 @@ def not_centred(depth: np.ndarray, f: float, unit: float) -> np.ndarray:
 RNG = np.random.default_rng(0)
 DEPTH = RNG.integers(4000, 6000, (4, 6)) * (RNG.random((4, 6)) > 0.2)
 
+
+def drawn_line(seed: int) -> tuple[tuple[np.ndarray, float], ...]:
+    rng = np.random.default_rng(seed)
+    return tuple((rng.normal(size=n), rate) for n, rate in ((9, 0.15), (14, 0.04), (50, 0.1)))
+
+
+def drawn_cloud(seed: int) -> tuple[tuple[np.ndarray, float, float], ...]:
+    rng = np.random.default_rng(seed)
+    return ((rng.integers(3000, 9000, (5, 8)), rng.uniform(400, 900), 0.0005),)
+
+
 EXERCISES = {
     "line": Exercise(
         cases=(
@@ -59,6 +70,7 @@ EXERCISES = {
             (RNG.normal(size=40), 0.1),
         ),
         solution=line,
+        drawn=drawn_line,
         mistakes={
             "the next part takes one of n + 1 places, not of n.": without_the_next,
             "this is the line for the rate's other side: count from the smallest.": from_above,
@@ -71,6 +83,7 @@ EXERCISES = {
     "cloud": Exercise(
         cases=((DEPTH, 1000.0, 0.0001), (DEPTH[:, :5], 500.0, 0.001)),
         solution=cloud,
+        drawn=drawn_cloud,
         mistakes={
             "z is right, x and y are swapped: u is the column, v the row.": swapped,
             "the axis goes through the middle of the picture: subtract W/2 and H/2.": not_centred,

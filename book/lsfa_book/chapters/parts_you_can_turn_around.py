@@ -41,6 +41,7 @@ EXERCISES = {
     "pitch": Exercise(
         cases=tuple((make_sample(*scan, Mini3DConfig()),) for scan in SCANS),
         solution=pitch,
+        drawn=lambda seed: ((make_sample("handle", "test/good", 0, Mini3DConfig(seed=seed)),),),
         mistakes={
             "this is in metres.": lambda sample: pitch(sample) / 1000,
             "this is the mean; jumps to the table pull it up. Take the median.": mean_instead,

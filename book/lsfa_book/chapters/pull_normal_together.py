@@ -97,6 +97,7 @@ EXERCISES = {
     "pull": Exercise(
         cases=((SIX, TWO), rectangles(0, (7, 3), (5, 3))),
         solution=pull,
+        drawn=lambda seed: (rectangles(seed, (9, 4), (6, 4)),),
         mistakes={
             "this points away from the bank. Downhill is minus the gradient.": away,
             "these arrows grow with the distance: that is the squared norm, without the root.": (
@@ -113,6 +114,7 @@ EXERCISES = {
     "weight_gradient": Exercise(
         cases=tuple((STRETCH, *rectangles(seed, (12, 3), (9, 3))) for seed in (1, 2)),
         solution=weight_gradient,
+        drawn=lambda seed: ((STRETCH, *rectangles(seed, (14, 3), (10, 3))),),
         mistakes={
             "this is the gradient through the bank, too. Its rows are detached: only x moves.": (
                 through_the_bank

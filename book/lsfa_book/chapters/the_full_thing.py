@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 from lsfa_book.checking import Exercise
 
@@ -28,10 +29,22 @@ def of_single_parts(auroc: float, good: int, bad: int) -> float:
     return math.sqrt(auroc * (1 - auroc) / (good + bad))
 
 
+def drawn_bank(seed: int) -> tuple[tuple[int, int, float, float, int], ...]:
+    rng = random.Random(seed)
+    sizes = rng.randint(20, 300), rng.choice((784, 1600, 3136))
+    return ((*sizes, rng.uniform(0.1, 0.6), rng.uniform(0.05, 0.5), rng.randint(30, 1200)),)
+
+
+def drawn_wobble(seed: int) -> tuple[tuple[float, int, int], ...]:
+    rng = random.Random(seed)
+    return ((rng.uniform(0.7, 0.98), rng.randint(10, 30), rng.randint(50, 140)),)
+
+
 EXERCISES = {
     "bank": Exercise(
         cases=((244, 3136, 0.4, 0.1, 1152), (40, 784, 0.25, 1.0, 33)),
         solution=bank_bytes,
+        drawn=drawn_bank,
         mistakes={
             "a float32 has four bytes.": lambda t, n, s, k, d: bank_bytes(t, n, s, k, d) / 4,
             "four bytes, not eight: nothing here is double precision.": lambda t, n, s, k, d: (
@@ -49,6 +62,7 @@ EXERCISES = {
     "wobble": Exercise(
         cases=((0.95, 22, 88), (0.8, 60, 20), (0.5, 10, 10)),
         solution=wobble,
+        drawn=drawn_wobble,
         mistakes={
             "this is the variance: take the square root.": variance,
             "good and bad are swapped.": lambda a, good, bad: wobble(a, bad, good),

@@ -47,6 +47,18 @@ def background_too(anomaly_map: np.ndarray, regions: np.ndarray, threshold: floa
 RNG = np.random.default_rng(0)
 REGIONS = np.array([[1, 1, 0, 0, 2], [1, 1, 0, 0, 0], [1, 1, 0, 3, 3]])
 
+
+def drawn_pairs(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    return ((rng.integers(0, 7, 30) / 4, np.arange(30) % 3 % 2),)  # one part in three is bad
+
+
+def drawn_overlap(seed: int) -> tuple[tuple[np.ndarray, np.ndarray, float], ...]:
+    rng = np.random.default_rng(seed)
+    maps = [rng.integers(0, 5, REGIONS.shape).astype(float) for _ in range(3)]
+    return tuple((m, regions, 2.0) for m in maps for regions in (REGIONS, REGIONS[::-1].copy()))
+
+
 EXERCISES = {
     "pairs": Exercise(
         cases=(
@@ -54,6 +66,7 @@ EXERCISES = {
             (RNG.integers(0, 9, 40) / 3, RNG.integers(0, 2, 40)),
         ),
         solution=pairs,
+        drawn=drawn_pairs,
         mistakes={
             "a draw counts nothing here; it is half a pair.": strict,
             "a draw counts as a win here; it is half a pair.": generous,
@@ -69,6 +82,7 @@ EXERCISES = {
             (RNG.integers(0, 5, REGIONS.shape).astype(float), REGIONS, 3.0),
         ),
         solution=overlap,
+        drawn=drawn_overlap,
         mistakes={
             "this is one vote per pixel. Take the mean in each region first.": over_pixels,
             "a pixel at the threshold counts as called: >=, not >.": without_ties,

@@ -83,10 +83,23 @@ SLIPS = np.array([0, 0.005, 0, -0.004, 0, 0, 0, 0])
 CUT = np.floor(VALUES.mean(axis=1) * 1000 + 1e-9) / 1000
 CLAIMED = np.where(np.arange(8) >= 6, CUT, PRINTED + SLIPS)
 
+
+def drawn_table(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(0.4, 1.0, (12, 10)).round(3)
+    slips = rng.permutation([0.004, -0.003, 0.0009, *np.zeros(9)])
+    return ((values, (values.mean(axis=1) + slips).round(3)),)
+
+
+def drawn_spread(seed: int) -> tuple[tuple[np.ndarray], ...]:
+    return ((np.random.default_rng(seed).uniform(0.1, 4.0, 12),),)
+
+
 EXERCISES = {
     "wrong_means": Exercise(
         cases=((VALUES, CLAIMED), (VALUES[:3, :4], VALUES[:3, :4].mean(axis=1).round(3))),
         solution=wrong_means,
+        drawn=drawn_table,
         mistakes={
             "a mean of values with three decimals has more than three; allow half a unit of the "
             "last one.": lambda v, p: np.abs(v.mean(axis=1) - p) > 1e-9,
@@ -111,6 +124,7 @@ EXERCISES = {
             (RNG.uniform(0.1, 4.0, 20),),
         ),
         solution=best_time,
+        drawn=drawn_spread,
         mistakes={
             "W shrinks by exp(-tc), but squared lengths by exp(-2tc): half of that.": (
                 lambda c: 2 * best_time(c)

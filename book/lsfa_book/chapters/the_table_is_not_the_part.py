@@ -216,10 +216,17 @@ def height_cases() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     return (points, three), (points, three[::-1].copy())
 
 
+def drawn_height(seed: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    points, _ = scene(seed, 15)
+    three = points[:3] + np.random.default_rng(seed).uniform(-0.01, 0.01, (3, 3))
+    return (points, three), (points, three[::-1].copy())
+
+
 EXERCISES = {
     "height": Exercise(
         cases=height_cases(),
         solution=height,
+        drawn=drawn_height,
         mistakes={
             "the normal does not have length 1; divide it by its length.": length_left,
             "the sign hangs on the order of the three points. Turn the normal so that the camera, "
@@ -234,6 +241,7 @@ EXERCISES = {
     "ransac": Exercise(
         cases=tuple((*scene(seed, wrong), 0.001) for seed, wrong in ((1, 12), (2, 25), (3, 30))),
         solution=ransac,
+        drawn=lambda seed: tuple((*scene(seed + i, 10 + 9 * i), 0.001) for i in range(3)),
         mistakes={
             "points far behind a hypothesis count as its inliers; take the absolute value.": (
                 one_sided

@@ -55,6 +55,7 @@ EXERCISES = {
     "covering_radius": Exercise(
         cases=tuple((cloud, cloud[::7] + 0.02) for cloud in CLOUDS),
         solution=covering_radius,
+        drawn=lambda seed: ((draw(seed, 50, 3), draw(seed + 1, 8, 3)),),
         mistakes={
             "wrong axis: you ask every centre for its nearest point. Ask every point for its "
             "nearest centre.": from_the_centres,
@@ -73,6 +74,7 @@ EXERCISES = {
     "farthest_points": Exercise(
         cases=tuple((cloud, count) for cloud in CLOUDS for count in (4, 9)),
         solution=farthest_points,
+        drawn=lambda seed: ((draw(seed, 70, 3), 7), (draw(seed + 1, 50, 3), 12)),
         mistakes={
             "you measure from the newest centre alone, so the choice jumps back and forth. "
             "What counts is the distance to the nearest of all chosen.": (
@@ -93,6 +95,9 @@ EXERCISES = {
     "gap": Exercise(
         cases=STATISTICS,
         solution=gap,
+        drawn=lambda seed: (
+            (2 * draw(seed, 80, 6) + 1, draw(seed + 1, 6), draw(seed + 2, 6).exp()),
+        ),
         mistakes={
             "you divide by the variance. A distance in standard deviations needs its square "
             "root.": lambda values, mean, variance: (

@@ -175,10 +175,16 @@ def senses(rows: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
+def drawn_results(seed: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    return ((rng.uniform(0.7, 0.99, 5), rng.integers(15, 30, 5), rng.integers(50, 140, 5)),)
+
+
 EXERCISES = {
     "product": Exercise(
         cases=(senses(5, 0), senses(40, 1)),
         solution=product,
+        drawn=lambda seed: (senses(8, seed), senses(30, seed + 1)),
         mistakes={
             "this adds the two surprises; both must be large: multiply.": summed,
             "these are squared distances: take the root of each.": (
@@ -199,6 +205,7 @@ EXERCISES = {
             (np.array([0.8, 0.95]), np.array([10, 40]), np.array([30, 5])),
         ),
         solution=error_of_mean,
+        drawn=drawn_results,
         mistakes={
             "independent errors add as squares: sum the variances, then take the root.": (
                 mean_of_errors

@@ -246,10 +246,28 @@ RNG = np.random.default_rng(0)
 LEVEL = RNG.uniform(0.6, 0.9, 12)  # categories differ more than the methods do
 FOUR = tuple(LEVEL + change + RNG.normal(0, 0.01, 12) for change in (0, 0.03, 0.02, 0.035))
 
+
+def drawn_four(seed: int) -> tuple[tuple[np.ndarray, ...], ...]:
+    rng = np.random.default_rng(seed)
+    level = rng.uniform(0.6, 0.9, 9)
+    return (tuple(level + c + rng.normal(0, 0.01, 9) for c in rng.uniform(0, 0.05, 4)),)
+
+
+def drawn_p(seed: int) -> tuple[tuple[np.ndarray], ...]:
+    rng = np.random.default_rng(seed)
+    return ((rng.permutation([*rng.uniform(0.001, 0.03, 5), 0.0301, 0.5, 0.8]),),)
+
+
+def drawn_plan(seed: int) -> tuple[tuple[float, float], ...]:
+    rng = np.random.default_rng(seed)
+    return tuple((float(s), float(s / r)) for s, r in rng.uniform((0.01, 0.8), (0.05, 4), (4, 2)))
+
+
 EXERCISES = {
     "interaction": Exercise(
         cases=(FOUR, tuple(values[:4] for values in FOUR)),
         solution=interaction,
+        drawn=drawn_four,
         mistakes={
             "neither is missing: it was taken away twice, add it once.": (
                 lambda n, a, b, both: interval(both - a - b)
@@ -274,6 +292,7 @@ EXERCISES = {
             (np.array([0.04, 0.035, 0.6, 0.0001, 0.03, 0.7]),),
         ),
         solution=holm,
+        drawn=drawn_p,
         mistakes={
             "this is Bonferroni's: the factor shrinks from one sorted value to the next.": (
                 lambda p: np.minimum(len(p) * p, 1)
@@ -291,6 +310,7 @@ EXERCISES = {
     "data_sets": Exercise(
         cases=((0.03, 0.019), (0.03, 0.002), (0.02, 0.02)),
         solution=data_sets,
+        drawn=drawn_plan,
         mistakes={
             "1.96 is for many data sets; with few, the t-factor of n - 1 is larger.": with_normal,
             "the half-width falls with the square root of n.": without_root,
