@@ -22,7 +22,8 @@ lint: install
 	$(BIN)/mypy
 
 units: install
-	$(BIN)/pytest tests --ignore=tests/book/test_pages.py -n 2 --dist loadfile
+	$(BIN)/pytest tests --ignore=tests/book/test_pages.py \
+		--ignore=tests/book/test_reading.py -n 2 --dist loadfile
 
 # As on Colab: the wheel alone, in an empty folder; no file of this repository is in reach.
 notebooks: install
@@ -30,7 +31,7 @@ notebooks: install
 	$(BIN)/pytest --nbval-lax --nbval-current-env -p no:cacheprovider -n 2 --dist loadfile . && rm -rf $$scratch
 
 pages: book
-	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py -n 2
+	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py tests/book/test_reading.py -n 2
 
 # Not part of `make test`: half an hour, and a person must look at what it prints.
 mutants: install

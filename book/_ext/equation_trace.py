@@ -114,13 +114,18 @@ class EquationTrace(SphinxTransform):
 
 
 def links(hits: list[Hit], config: Config) -> Iterator[nodes.Node]:
-    """To each place in the repository, with a space behind it."""
+    """To each place in the repository, or its name alone where there is none; a space behind it."""
     options = config.html_theme_options
-    url = f"{options['repository_url']}/blob/{options.get('repository_branch', 'main')}"
+    url = options.get("repository_url")
     for hit in hits:
-        where = f"{hit.path}:{hit.line}"
-        address = f"{url}/{hit.path}#L{hit.line}"
-        yield nodes.reference("", "", nodes.literal("", hit.name), refuri=address, reftitle=where)
+        name: nodes.Node = nodes.literal("", hit.name)
+        if url:
+            address = (
+                f"{url}/blob/{options.get('repository_branch', 'main')}/{hit.path}#L{hit.line}"
+            )
+            where = f"{hit.path}:{hit.line}"
+            name = nodes.reference("", "", name, refuri=address, reftitle=where)
+        yield name
         yield nodes.Text(" ")
 
 

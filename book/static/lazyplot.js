@@ -150,6 +150,17 @@
     return flip;
   };
 
+  // A tool bar must not lie over a menu, a slider or a legend: where they would meet, it goes.
+  const makeRoom = plot => {
+    const bar = plot.querySelector(".modebar");
+    if (!bar) return;
+    const own = bar.getBoundingClientRect();
+    const meets = ({left, right, top, bottom}) =>
+      left < own.right && right > own.left && top < own.bottom && bottom > own.top;
+    const taken = plot.querySelectorAll(".updatemenu-container, .slider-container, .legend");
+    bar.classList.toggle("in-the-way", [...taken].some(part => meets(part.getBoundingClientRect())));
+  };
+
   const draw = async box => {
     try {
       await load();
@@ -160,6 +171,8 @@
       await Plotly.newPlot(plot, figure.data, figure.layout, {responsive: true, displaylogo: false});
       await Plotly.relayout(plot, ink(plot.layout));
       await flip?.();
+      makeRoom(plot);
+      plot.on("plotly_afterplot", () => makeRoom(plot));
       if (figure.layout.meta?.linked) link(plot);
       if (figure.layout.meta?.patches) pair(plot);
       if (figure.layout.meta?.turning) swing(plot);

@@ -319,15 +319,13 @@ def test_pointing_at_a_term_shows_its_meaning(site: str, browser: Any):
     tab = browser.new_page(viewport={"width": 1200, "height": 900})
     tab.goto(f"{site}{NOTEBOOKS[0].stem}.html", wait_until="load")
     term = tab.locator(".glossary-term").first
+    meaning = term.get_attribute("data-tip")
     term.hover()
-    look = "e => [getComputedStyle(e, '::after').content, e.dataset.tip]"
-    shown, tip = term.evaluate(look)
+    assert tab.get_by_role("tooltip").inner_text().startswith(meaning)
     tab.mouse.move(0, 0)
-    hidden, _ = term.evaluate(look)
+    tab.get_by_role("tooltip").wait_for(state="detached")
     tab.close()
-    assert len(tip) > 20
-    assert shown == json.dumps(tip)
-    assert hidden == "none"
+    assert len(meaning) > 20
 
 
 def drawn(tab: Any, address: str, number: int = 0) -> Any:
