@@ -48,6 +48,7 @@ BOOK = [
     "tables",
     "reproduce",
     "bench",
+    "teaching",
     "commands",
 ]
 HOUSES = {"lsfa_lite": (ROOT / "lsfa_lite", METHOD), "lsfa_book": (ROOT / "book/lsfa_book", BOOK)}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lsfa_book.teaching.commands import add_teaching
 from lsfa_lite.errors import LSFAError
 
 
@@ -66,6 +67,8 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     times.add_argument("--json", type=Path, default=None, help="write the measurements here")
     times.add_argument("--quick", action="store_true", help="smaller sizes, within four minutes")
     times.set_defaults(run=bench)
+
+    add_teaching(sub)
 
 
 def data(arguments: argparse.Namespace) -> None:
