@@ -29,6 +29,7 @@ METHOD = [
     "batch",
     "report",
     "report_page",
+    "bridges",
     "commands",
     "cli: __main__",
 ]
