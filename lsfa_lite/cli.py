@@ -133,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
         book.add_commands(sub, add_config)
     for each in sub.choices.values():  # before or after the sub-command
         each.add_argument("--debug", **DEBUG)
+        each.set_defaults(run=commands.beside_bars(each.get_default("run")))
     return top
 
 

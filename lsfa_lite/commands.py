@@ -9,12 +9,24 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event
 from typing import Any
 
 from lsfa_lite.errors import FileThere, SettingError
+
+
+def beside_bars(run: Callable[[argparse.Namespace], int | None]) -> Callable[..., int | None]:
+    """The same command; no warning stands on the line of a progress bar."""
+
+    def command(arguments: argparse.Namespace) -> int | None:
+        from lsfa_lite.terminal import whole_lines
+
+        with whole_lines():
+            return run(arguments)
+
+    return command
 
 
 def config_of(arguments: argparse.Namespace) -> Any:
@@ -97,26 +109,30 @@ def fit(arguments: argparse.Namespace) -> None:
 
 
 def score(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
     from lsfa_lite.batch import judge, read_each, scans_of
     from lsfa_lite.data.scans import Batch
     from lsfa_lite.detector import LSFADetector
     from lsfa_lite.report import written
+    from lsfa_lite.terminal import say
 
     detector, batch = LSFADetector.load(arguments.model, arguments.device), Batch()
     folders = scans_of(detector, arguments.paths, camera_of(arguments), **reading(arguments))
     with report_of(arguments, detector) as report:
         describe_ahead(arguments, detector, *folders, strict=False)
-        for one in written(judge(detector, read_each(folders)), arguments.out):
+        count = sum(map(len, folders))
+        read = tqdm(read_each(folders), "score", count, unit="scan", leave=False, disable=None)
+        for one in written(judge(detector, read), arguments.out):
             if report:
                 report.add(one)
             if one.reason is not None and one.scored is None:
                 batch.pass_over(one.reason)
             else:
                 batch.done += 1
-            print(line_of(one, detector, arguments.json), flush=True)
+            say(line_of(one, detector, arguments.json))
     if report:
-        told = sys.stderr if arguments.json else sys.stdout
-        print(f"report: {arguments.report / 'index.html'}", file=told)
+        say(f"report: {arguments.report / 'index.html'}", error=arguments.json)
     return account(batch)
 
 
@@ -221,13 +237,13 @@ def evaluate(arguments: argparse.Namespace) -> None:
     test = MVTec3D(arguments.root, arguments.category).test
     warn_if_padded(arguments.root)
     describe_ahead(arguments, detector, test)
-    table = evaluate(detector.score(test, progress=not arguments.json), test)
+    table = evaluate(detector.score(test, progress=True), test, progress=True)
     print(json.dumps(table, indent=2) if arguments.json else evaluation_table(table))
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     from lsfa_lite.data.doctor import examine
 
-    report = examine(arguments.path)
+    report = examine(arguments.path, progress=True)
     print(json.dumps(report.as_dict(), indent=2) if arguments.json else report)
     return 0 if report.ok else 1

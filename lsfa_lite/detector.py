@@ -13,7 +13,7 @@ from typing import Literal, overload
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm.auto import tqdm, trange
 
 from lsfa_lite import model_folder
 from lsfa_lite.adaptation.train import Adaptation, train
@@ -194,16 +194,18 @@ class LSFADetector:
         samples too (`scoring.calibration.pooled`). One that looks odd is named in a warning.
         """
         scoring, groups, names = self.config.scoring, list[Judged](), list[str]()
+        shown = partial(tqdm, delay=2, disable=not progress)
         if held_out is None or scoring.calibrate_on != "held_out":
             on, known = parts.foreground, {}
             anew = partial(cross_fitted, config=scoring, seed=self.config.seed, progress=progress)
             for m in self.modalities:
                 how = anew if scoring.calibrate_on == "folds" else self.banks[m].leave_one_out
-                known[m] = how(self._fitted().each(m, parts.features[m], on), on)
+                each = self._fitted().each(m, parts.features[m], on)
+                known[m] = how(shown(each, f"calibrate {m}", len(on)), on)
             groups.append((known, on))
             names += parts.called("training part")
         if held_out is not None:
-            groups.append(self._judged(held_out))
+            groups.append(self._judged(held_out, progress))
             names += held_out.called("validation part")
         return self._settle(groups, names)
 
@@ -222,11 +224,12 @@ class LSFADetector:
                 f"no {' and no '.join(missing)} in (all of) the good samples, and the detector was "
                 f"fitted on {', '.join(self.modalities)}; scan them with both, or fit anew"
             )
-        return self._settle([self._judged(parts)], parts.called("good part"))
+        return self._settle([self._judged(parts, progress)], parts.called("good part"))
 
-    def _judged(self, parts: PatchStack) -> Judged:
+    def _judged(self, parts: PatchStack, progress: bool = False) -> Judged:
         """Scores of samples that the banks do not know."""
-        each = (parts.sample(i) for i in range(len(parts)))
+        shown = trange(len(parts), desc="calibrate", delay=2, disable=not progress)
+        each = (parts.sample(i) for i in shown)
         rows = [row for some in chunks(each, self._at_once) for row in self._scores(some)]
         return {m: [row[m] for row in rows] for m in self.modalities}, parts.foreground
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.detector import Scored
@@ -24,7 +26,9 @@ from lsfa_lite.scoring.metrics import (
 Table = dict[str, Any]
 
 
-def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
+def evaluate(
+    scored: Sequence[Scored], samples: Sequence[Sample], *, progress: bool = False
+) -> Table:
     """Metrics of the fused score and of each modality alone, over all defects and per defect.
 
     Returns {"samples": n, "all": metrics, "modalities": {"rgb": metrics, ...}, "defects": {...},
@@ -37,7 +41,8 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
     Raises ValueError where the test split has no good or no defective sample.
     """
     # A sequence may read its scans anew at each pass: what is needed is taken in one.
-    truth = [(_label(sample), _mask(sample), sample.defect) for sample in samples]
+    shown = partial(tqdm, delay=2, disable=not progress)
+    truth = [(_label(one), _mask(one), one.defect) for one in shown(samples, "masks")]
     labels = np.array([label for label, _, _ in truth])
     regions = [find_regions(mask) for _, mask, _ in truth]  # once for every view
     marked = np.array([label == 0 or mask.any() for label, mask, _ in truth])
@@ -54,7 +59,7 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
         "misses": float((~called[labels == 1]).mean()),
     }
     good = merged([fused[i] for i in np.flatnonzero(labels == 0)])  # every defect's; sorted once
-    for defect in sorted({name for label, _, name in truth if label == 1}):
+    for defect in shown(sorted({name for label, _, name in truth if label == 1}), "defects"):
         its = np.array([label == 1 and name == defect for label, _, name in truth])
         rows = its | (labels == 0)
         bad = merged([fused[i] for i in np.flatnonzero(its & marked)])
@@ -62,7 +67,7 @@ def evaluate(scored: Sequence[Scored], samples: Sequence[Sample]) -> Table:
         if unmarked := int((its & ~marked).sum()):
             table.setdefault("unmarked", {})[defect] = (unmarked, int(its.sum()))
     del fused, good  # a copy each of nearly all pixels
-    for modality in scored[0].modality_scores:
+    for modality in shown(scored[0].modality_scores, "senses"):
         alone = np.array([s.modality_scores[modality] for s in scored])
         parts = take_apart([s.modality_maps[modality] for s in scored], regions)
         pixels = _known(parts, marked)

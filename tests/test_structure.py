@@ -30,7 +30,7 @@ METHOD = [
     "report",
     "report_page",
     "bridges",
-    "commands",
+    "commands: terminal",
     "cli: __main__",
 ]
 BOOK = [

@@ -15,6 +15,8 @@ from typing import Any
 from lsfa_book.teaching.commands import add_teaching
 from lsfa_lite.errors import LSFAError
 
+OUTPUT = Path("-")  # --json without a file
+
 
 def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]) -> None:
     """Beside the method's own; `add_config` gives a command --preset, --set and --device."""
@@ -36,7 +38,7 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     whole.add_argument("--out", type=Path, default=None, help="keep the data here")
     whole.add_argument("--seed", type=int, default=0)
     whole.add_argument("--categories", nargs="+", default=None)
-    whole.add_argument("--json", type=Path, default=None, help="write the figures here as well")
+    add_json(whole, "the figures")
     add_config(whole)
     whole.set_defaults(run=demo, preset="first")  # which adapts: the demo compares with and without
 
@@ -59,16 +61,22 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     again.add_argument("--workers", type=int, default=1, help="local: processes")
     again.add_argument("--address", default=None, help="ray: of a running cluster; else here")
     again.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU per run")
+    again.add_argument("--json", action="store_true", help="a JSON object a line, not tables")
     add_config(again)
     again.set_defaults(run=reproduce, preset="first")  # that of the records in the book
 
     times = sub.add_parser("bench", help="time every stage, beside what others need for it")
     times.add_argument("--device", default="cpu")
-    times.add_argument("--json", type=Path, default=None, help="write the measurements here")
+    add_json(times, "the measurements")
     times.add_argument("--quick", action="store_true", help="smaller sizes, within four minutes")
     times.set_defaults(run=bench)
 
     add_teaching(sub)
+
+
+def add_json(command: argparse.ArgumentParser, what: str) -> None:
+    text = f"{what} as JSON: in FILE, beside the table, or without FILE instead of it"
+    command.add_argument("--json", type=Path, nargs="?", const=OUTPUT, metavar="FILE", help=text)
 
 
 def data(arguments: argparse.Namespace) -> None:
@@ -103,6 +111,9 @@ def demo(arguments: argparse.Namespace) -> None:
     config = config_of(arguments)
     data = Mini3DConfig(seed=arguments.seed)
     rows = list(demo(config, data, arguments.out, arguments.categories, arguments.device))
+    if arguments.json == OUTPUT:
+        print(json.dumps(rows, indent=2))
+        return
     print(demo_table(rows))
     if arguments.json:
         with written_beside(arguments.json) as temporary:
@@ -119,8 +130,9 @@ def reproduce(arguments: argparse.Namespace) -> int:
 def bench(arguments: argparse.Namespace) -> int:
     from lsfa_book.bench.report import bench, bench_table, failed
 
-    report = bench(arguments.device, arguments.quick, arguments.json)
-    print(bench_table(report))
+    path = None if arguments.json == OUTPUT else arguments.json
+    report = bench(arguments.device, arguments.quick, path, progress=True)
+    print(json.dumps(report, indent=1) if arguments.json == OUTPUT else bench_table(report))
     for line in failed(report):
         print(f"lsfa-lite: {line}", file=sys.stderr)
     return 1 if failed(report) else 0

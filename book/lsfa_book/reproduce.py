@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from lsfa_book import mini3d
 from lsfa_book.studies import looks, records
 from lsfa_book.studies.engines import Engine, in_processes, on_ray
 from lsfa_book.studies.fig5 import compare, verdicts
+from lsfa_book.studies.first_look import CATEGORY
 from lsfa_book.studies.records import Record
 from lsfa_book.studies.reproduce import Parts
 from lsfa_book.studies.reproduce import reproduce as runs
@@ -21,6 +23,7 @@ from lsfa_lite.data import mvtec3d
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.errors import FileThere, LSFAError
 from lsfa_lite.report import METRICS
+from lsfa_lite.terminal import say
 
 HOW = """these figures come with the package; to run the table on real parts that you have, cleaned:
 lsfa-lite reproduce first-real-category --data ROOT --categories cable_gland --out OUT"""
@@ -32,8 +35,8 @@ def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
         raise LSFAError(f"--seeds {arguments.seeds}: how many; at least 1 is needed")
     wanted = _tables(arguments)
     if not arguments.data and REAL.keys() & set(wanted):
-        print(first_look_table(looks.shipped()), end="\n\n")
-        print(HOW)
+        _print_first_look(looks.shipped(), CATEGORY, arguments.json)
+        say(HOW, error=arguments.json)
         if not (wanted := [name for name in wanted if name not in REAL]):
             return 0
     categories = _categories(arguments)
@@ -46,17 +49,21 @@ def reproduce(arguments: argparse.Namespace, preset: Config) -> int:
     for record in runs(tables, *where, progress=True):
         if problem := record.get("error") or record.get("skipped"):
             failed += "error" in record
-            print(f"{record['category']}, seed {record['seed']}: {problem}", file=sys.stderr)
+            say(f"{record['category']}, seed {record['seed']}: {problem}", error=True)
     here = [r for r in records.load(folder).values() if r["data"] == parts.name]
     for table in tables:
         if table in REAL:
             for category in categories:
-                print(first_look_table(here, category), end="\n\n")
+                _print_first_look(here, category, arguments.json)
+        elif arguments.json:
+            for line in records.lines_of(table, here, preset):
+                print(json.dumps(line))
         else:
             _print_table(table, here, preset)
     if "fig5" in wanted:
-        _fig5(arguments.out / "fig5", preset, parts, categories, arguments.device)
-    print("paper: its numbers on MVTec 3D-AD, not to be compared with other data")
+        for path in _fig5(arguments.out / "fig5", preset, parts, categories, arguments.device):
+            print(json.dumps({"table": "fig5", "picture": str(path)}) if arguments.json else path)
+    say("paper: its numbers on MVTec 3D-AD, not to be compared with other data", arguments.json)
     return 1 if failed else 0
 
 
@@ -107,6 +114,16 @@ def _engine(arguments: argparse.Namespace) -> Engine:
     return in_processes(arguments.workers)
 
 
+def _print_first_look(found: list[Record], category: str, as_json: bool) -> None:
+    if not as_json:
+        print(first_look_table(found, category), end="\n\n")
+        return
+    for setting, done in looks.by_setting(found, category).items():
+        for run in done:
+            line = {"table": "first-real-category", "row": setting, "category": category}
+            print(json.dumps(line | {"seed": run["seed"], "metrics": run["metrics"]}))
+
+
 def _print_table(name: str, here: list[Record], preset: Config) -> None:
     rows = rows_of(name)
     found = {metric: records.measured(rows, here, preset, metric) for metric in METRICS}
@@ -117,10 +134,12 @@ def _print_table(name: str, here: list[Record], preset: Config) -> None:
         print(category_table(title, rows, found[metric]), end="\n\n")
 
 
-def _fig5(folder: Path, preset: Config, parts: Parts, categories: list[str], device: str) -> None:
+def _fig5(
+    folder: Path, preset: Config, parts: Parts, categories: list[str], device: str
+) -> Iterator[Path]:
     for category in categories:
         for defect, example in compare(preset, parts.category(category, preset.seed), device):
             path = folder / f"{category}-{defect}.png"
             with written_beside(path) as temporary:
                 verdicts(example).savefig(temporary, format="png", dpi=150)
-            print(path)
+            yield path

@@ -142,7 +142,7 @@ def _open(group: Group, limit: int | None, progress: bool) -> Iterator[Finding]:
     count = len(entries) if limit is None else min(limit, len(entries))
     chosen = [entries[i] for i in np.linspace(0, len(entries) - 1, count).astype(int)]
     problems: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for entry in tqdm(chosen, desc=name, unit="scan", disable=not progress):
+    for entry in tqdm(chosen, name, delay=2, unit="scan", leave=False, disable=not progress):
         for level, kind, detail in _examine_scan(entry, group):
             complaint = re.sub(r"\d+", "#", detail.partition(": ")[2])  # of one sort, of any size
             problems[level, kind, complaint].append(detail)

@@ -7,6 +7,7 @@ not begun are dropped.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -81,6 +82,9 @@ def _begin(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)  # of libraries that are yet to be loaded
     if "torch" in sys.modules:  # by a script that the worker has read again
         sys.modules["torch"].set_num_threads(threads)
+    if sys.stderr and logging.lastResort:  # a warning is not to stand on the line of a bar
+        start = "\r\x1b[K" if sys.stderr.isatty() else "\n"
+        logging.lastResort.setFormatter(logging.Formatter(f"{start}%(message)s"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that half a file is cleared away
     Thread(target=_end_with_parent, daemon=True).start()

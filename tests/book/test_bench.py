@@ -142,6 +142,8 @@ def test_the_report_is_json_and_a_table(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr()
     assert "bad: RuntimeError: out of memory" in told.err
     assert "20 x 30 x 4" in told.out
+    assert main(["bench", "--quick", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["stages"][0]["stage"] == "bad"
 
 
 def test_a_run_that_is_cut_leaves_what_it_has(tmp_path, monkeypatch):

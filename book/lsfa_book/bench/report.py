@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 
 from lsfa_book.bench.run import Row, run
 from lsfa_book.bench.stages import stages
@@ -27,7 +28,9 @@ CALLS, LIMIT, SECONDS = 5, 30.0, 3600.0
 QUICK_CALLS, QUICK_LIMIT, QUICK_SECONDS = 3, 4.0, 210.0  # no stage takes the last half minute
 
 
-def bench(device: str | torch.device, quick: bool, path: Path | None = None) -> dict[str, Any]:
+def bench(
+    device: str | torch.device, quick: bool, path: Path | None = None, progress: bool = False
+) -> dict[str, Any]:
     """Run everything; with `path` the report is written after each stage, so a run that is cut
     leaves what it has measured.
     """
@@ -36,7 +39,9 @@ def bench(device: str | torch.device, quick: bool, path: Path | None = None) -> 
         (QUICK_CALLS, QUICK_LIMIT, QUICK_SECONDS) if quick else (CALLS, LIMIT, SECONDS)
     )
     report = about(device) | {"quick": quick, "calls": calls, "complete": False, "stages": []}
-    for row in run(stages(quick, device), device, calls, limit, seconds):
+    all_stages = list(stages(quick, device))
+    rows = run(all_stages, device, calls, limit, seconds)
+    for row in tqdm(rows, "stages", len(all_stages), disable=not progress):
         report["stages"].append(row)
         report["seconds"] = round(time.perf_counter() - started, 1)
         save(report, path)

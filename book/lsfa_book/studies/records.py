@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -95,6 +95,17 @@ def measured(
         }
         for row in rows
     }
+
+
+def lines_of(table: str, records: Iterable[Record], preset: Config) -> Iterator[dict[str, Any]]:
+    """What `measured` has of all metrics, a run at a time, with the paper's numbers of its row."""
+    there = [record for record in records if "metrics" in record]
+    for row in rows_of(table):
+        key = row_key(row, preset)
+        for record in (r for r in there if r["row"] == key):
+            told = {"table": table, "row": row.name, "paper": row.paper}
+            told |= {name: record[name] for name in ("category", "seed")}
+            yield told | {"metrics": seen(record["metrics"], row.view)}
 
 
 def seen(metrics: Mapping[str, Any], name: str) -> Mapping[str, float]:

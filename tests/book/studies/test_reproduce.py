@@ -270,3 +270,34 @@ def test_gathering_nothing_leaves_the_shipped_records_alone(tmp_path: Path):
         assert done.returncode == 2
         assert words in done.stderr
     assert out.read_text() == "before"
+
+
+def test_records_as_lines_say_what_the_table_says():
+    metrics = {"all": {"i_auroc": 0.5}, "modalities": {"3d": {"i_auroc": 0.6}}}
+    there, failed, other = [
+        {"row": recorded.row_key(row, FAST), "category": "ring", "seed": 3, "data": "x"}
+        for row in (TABLES["table4"][0], TABLES["table4"][1], Row("x", {"adaptation__steps": 7}))
+    ]
+    found = [there | {"metrics": metrics}, failed | {"error": "x"}, other | {"metrics": metrics}]
+    (line,) = recorded.lines_of("table4", found, FAST)
+    assert json.loads(json.dumps(line)) == {
+        "table": "table4",
+        "row": TABLES["table4"][0].name,
+        "paper": list(TABLES["table4"][0].paper),
+        "category": "ring",
+        "seed": 3,
+        "metrics": {"i_auroc": 0.5},
+    }
+
+
+def test_the_shipped_looks_are_printed_as_lines_of_json(tmp_path: Path, capsys):
+    call = ["reproduce", "first-real-category", "--out", str(tmp_path / "out"), "--json"]
+    assert main(call) == 0
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert len(lines) > 10
+    assert {(line["table"], line["category"]) for line in lines} == {
+        ("first-real-category", "cable_gland")
+    }
+    assert all(0 <= line["metrics"]["all"]["i_auroc"] <= 1 for line in lines)
+    assert "to run the table on real parts that you have" in err
