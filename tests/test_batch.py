@@ -22,6 +22,7 @@ class Pretended:
     """A detector whose score is the picture's brightest value; 99 raises what it is told to."""
 
     modalities = ("rgb", "3d")
+    background = None
 
     def __init__(self, error: BaseException | None = None):
         self.error = error

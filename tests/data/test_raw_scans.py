@@ -115,7 +115,7 @@ def test_watch_reads_raw_scans_and_depth_beside_colour(bench, tmp_path, monkeypa
     (tmp_path / "camera_info.json").write_text(json.dumps(camera))
     assert main(["watch", str(tmp_path), "--model", str(bench / "model"), "--json"]) == 0
     line = json.loads(capsys.readouterr().out)
-    assert line["verdict"] in ("good", "bad"), line["words"]
+    assert line["verdict"] in ("good", "anomalous"), line["words"]
     assert line["path"].endswith("7.png")
 
 

@@ -149,7 +149,8 @@ def shipped(study: str = "reproduction") -> list[Record]:
     """The records that come with the package: FIRST on mini3d, four categories.
 
     study   "reproduction": every table, seeds 0 to 2; "confirmation": Table 7 with 5 and 10 shots
-            on seeds 3 to 5, made after the others had raised a question; "effect": chapter 13's
+            on seeds 3 to 5, made after the others had raised a question; "six-kinds": rows of the
+            tables on the other six kinds, seed 0; "effect": chapter 13's
     """
     return _shipped(study)["records"]
 
