@@ -81,8 +81,22 @@ def parser() -> argparse.ArgumentParser:
         found = sub.add_parser(name, help=text)
         for path in paths:
             found.add_argument(path, type=Path)
-        found.set_defaults(run=getattr(commands, name))
+        found.set_defaults(run=getattr(commands, name.replace("import", "import_")))
         return found
+
+    text = "make a data set of your own folders; nothing in them is touched"
+    imported = command("import", text, "folder", "out")
+    text = "scans in it are good parts"
+    imported.add_argument("--good", type=Path, metavar="DIR", help=text)
+    text = "scans in it are for the test, in good/ and folders of defects, or with masks"
+    imported.add_argument("--test", type=Path, metavar="DIR", help=text)
+    imported.add_argument("--category", help="what the parts are; by default the folder's name")
+    imported.add_argument("--unit", help="of the 3D files: mm, cm, dm, m, um, in")
+    text = "of the camera; by default intrinsics.json, camera_info.yaml, ... in the folders"
+    imported.add_argument("--intrinsics", type=Path, metavar="FILE", help=text)
+    text = "that draws good parts for validation"
+    imported.add_argument("--seed", type=int, default=0, help=text)
+    imported.add_argument("--workers", type=int, default=1, help="processes that convert scans")
 
     clean = command("clean", "remove the ground plane of a data set", "src", "out")
     clean.add_argument("--distance", type=float, help="metres from the plane that go")

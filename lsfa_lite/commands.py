@@ -72,6 +72,19 @@ def clean(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def import_(arguments: argparse.Namespace) -> int:
+    from lsfa_lite.data.importing import plan
+
+    names = ("good", "test", "category", "unit", "intrinsics", "seed")
+    asked = {name: getattr(arguments, name) for name in names}
+    planned = plan(arguments.folder, arguments.out, **asked)
+    print(*planned.said, sep="\n")
+    status = account(planned.run(arguments.workers, progress=True))
+    lines = planned.next()
+    print(f"imported to {planned.folder}", *(f"next: {line}" for line in lines), sep="\n")
+    return status
+
+
 def account(batch: Any) -> int:
     """Tell what was passed over and why, and how many are done; the exit status of the command."""
     for sort, words in batch.passed:

@@ -170,7 +170,7 @@ def _open(group: Group, limit: int | None, progress: bool) -> Iterator[Finding]:
     if group.tables:
         cure = "lsfa-lite clean SRC OUT removes it"
         if group.plain:  # `clean` takes data sets only
-            cure = "data.background.remove_background removes it, scan by scan"
+            cure = "score removes it if the model's parts had none; import makes a data set"
         text = f"{name}: the table is still there in {group.tables} of {count}"
         yield "warning", f"{text} (a plane fills the border); {cure}"
 

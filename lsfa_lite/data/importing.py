@@ -1,0 +1,531 @@
+"""People's own folders -> a data set in MVTec 3D-AD's layout; nothing of theirs is touched.
+
+`plan` reads names, and a few scans for their unit; `Plan.run` writes. What a file is, folders and
+names say (`scans.WORDS`), in any order: good/rgb/1.png, color/good/1.png, good/1/color.png,
+good/1_color.png are the same. So do words for splits, for good parts, and for defects in general;
+any other folder's name is that of a defect.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from lsfa_lite.config import BackgroundConfig
+from lsfa_lite.data.background import SETTINGS, table_plane
+from lsfa_lite.data.depth import raw_cloud, stored
+from lsfa_lite.data.files import (
+    read_ids,
+    read_mask,
+    read_rgb,
+    write_png,
+    write_sample,
+    written_beside,
+)
+from lsfa_lite.data.intrinsics import Intrinsics
+from lsfa_lite.data.processes import in_processes
+from lsfa_lite.data.sample import Sample, valid_pixels
+from lsfa_lite.data.scans import (
+    CLOUDS,
+    PICTURES,
+    ROLES,
+    SPLITS,
+    Batch,
+    Entry,
+    composed,
+    read_scan,
+    role_and_stem,
+)
+from lsfa_lite.data.units import likely_unit, metres_of, name_of, outliers
+
+MANIFEST = "import.json"  # in the category's folder: settings, and where each scan went
+SPLIT = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+SPLIT |= dict.fromkeys(("validation", "val", "valid"), "validation")
+GOOD = ("good", "ok", "normal")
+BAD = ("bad", "defect", "defects", "defective", "anomaly", "anomalies", "anomalous", "ng", "nok")
+SHARE = 0.2  # of the good parts, that validation gets; and the test, if it has none
+LEAST = 4  # good parts of which some are drawn
+PROBES = 5  # scans that are opened to judge the unit, and whether a table is there
+SPARSE = 0.1  # share of the pixels that is too few to be silent about
+ABSURD = 900.0  # a factor between units, by which nobody may insist
+
+Place = tuple[str, ...]  # names of folders, those that say what a file is (rgb/) left out
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan of theirs, and where it goes: root/category/split/entry.defect/.../name."""
+
+    key: str  # "good/0001", unique in their folder
+    name: str
+    entry: Entry
+    split: str | None  # None: a good one, not drawn yet
+    camera: Intrinsics | None = None
+
+
+@dataclass
+class Plan:
+    """What will be done; `said` tells what was guessed and what will be converted."""
+
+    folder: Path  # root/category
+    scans: list[Scan]
+    settings: dict[str, Any]
+    said: list[str]
+    batch: Batch  # those that cannot be used are in it already
+    before: dict[str, str]  # of earlier runs: key -> split/kind/name
+
+    def run(self, workers: int = 1, *, progress: bool = False) -> Batch:
+        """Write the scans that are not there yet; the account of all of them."""
+        engine, metres = in_processes(workers), self.settings["metres"]
+        with written_beside(self.folder / MANIFEST) as temporary:
+            places = self.before | {scan.key: f"{where(scan)}/{scan.name}" for scan in self.scans}
+            text = json.dumps(self.settings | {"scans": places}, indent=1, ensure_ascii=False)
+            temporary.write_text(text, encoding="utf-8")
+        rest = [scan for scan in self.scans if not self.is_there(scan)]
+        self.batch.done += len(self.scans) - len(rest)
+        tasks = [(bring, scan, self.folder / where(scan), metres) for scan in rest]
+        for _, why in tqdm(engine(tasks), "import", len(tasks), unit="scan", disable=not progress):
+            self.batch.done += why is None
+            self.batch.passed += [] if why is None else [why]
+        self.batch.passed.sort(key=lambda pair: pair[1])
+        return self.batch
+
+    def is_there(self, scan: Scan) -> bool:
+        """By the file that `write_sample` writes last, and by a mask, which may come later."""
+        folder, kind = self.folder / where(scan), "xyz/{}.tiff" if scan.entry.xyz else "rgb/{}.png"
+        needed = [kind, *(["gt/{}.png"] if scan.entry.gt else [])]
+        return all((folder / name.format(scan.name)).exists() for name in needed)
+
+    def next(self) -> list[str]:
+        """Commands that can be typed now, one after the other; none if nothing was written."""
+        there = [scan for scan in self.scans if self.is_there(scan)]
+        root, name, some = self.folder.parent, self.folder.name, there[:: len(there) // PROBES or 1]
+        tables = [has_table(self.folder / where(s), s.name) for s in some if s.entry.xyz]
+        lines = []
+        if sum(tables) * 2 > len(tables):
+            lines.append(["clean", root, root := root.with_name(f"{root.name}-clean")])
+        counts = Counter(scan.split for scan in there)
+        if counts["train"] > 1:
+            model = next(p for p in numbered(f"{name}-model") if not Path(p).exists())
+            lines.append(["fit", root, name, "--out", model])
+            kinds = sorted({s.entry.defect for s in there if s.split == "test"}, key="good".__eq__)
+            lines += [["evaluate", model, root, name]] if "good" in kinds[1:] else []
+            for kind in kinds[:1]:
+                scores = ["--out", f"{name}-scores", "--report", f"{name}-report"]
+                lines.append(["score", model, root / name / "test" / kind, *scores])
+        return [shlex.join(["lsfa-lite", *map(str, line)]) for line in lines]
+
+
+def plan(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    good: str | Path | None = None,
+    test: str | Path | None = None,
+    category: str | None = None,
+    unit: str | None = None,
+    intrinsics: str | Path | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Look at `folder`, and at `good` and `test`, which may lie in it or elsewhere.
+
+    All scans of `good` are good parts; those of `test` have the label of their folder, or of their
+    mask. `unit` ("mm", "m", ...) is that of the 3D files. Raises FileNotFoundError or ValueError,
+    with the cure, for what concerns all scans: no scans, no camera, another unit, `out` in
+    `folder` or begun otherwise. Single scans that cannot be used are in the plan's `batch`.
+    """
+    top, metres = Path(folder), metres_of(unit) if unit else None
+    tops: dict[Place, Path] = {(): top}
+    tops |= {(n,): found(p, top) for n, p in (("good", good), ("test", test)) if p}
+    if any(other.resolve() == top.resolve() for other in list(tops.values())[1:]):
+        del tops[()]
+    category = composed(category or top.resolve().name)
+    home = Path(out) / category
+    check_places([top, *tops.values()], Path(out), category)
+    said, batch = list[str](), Batch()
+    files, names = gather(tops, batch, said)
+    scans = labelled(files, names, batch, said)
+    if not scans:
+        raise ValueError(f"{top}: no scans; expected pictures, and clouds or depth pictures, {HOW}")
+    given = Intrinsics.from_json(intrinsics) if intrinsics else None
+    known = dict[Path, Intrinsics | None]()  # a warning of a lens comes once
+    scans = [replace(s, camera=given or camera_of(s.entry, top.resolve(), known)) for s in scans]
+    said += probed(scans, metres, unit, top)
+    camera = None if given is None else asdict(given)
+    asked = {"source": str(top.resolve()), "metres": metres, "camera": camera, "seed": seed}
+    before = begun(home, asked)
+    scans = drawn(scans, before, seed, said)
+    if gone := set(before) - {scan.key for scan in scans}:
+        text = "of an earlier run are not there any more; what was made of them is left:"
+        said.append(f"{len(gone)} scans {text} {home / before[min(gone)]} ...")
+    return Plan(home, scans, asked, said, batch, before)
+
+
+HOW = "side by side or in rgb/ and depth/ or cloud/, and these in good/ and in folders of defects"
+
+
+def check_places(tops: Sequence[Path], out: Path, category: str) -> None:
+    for top in tops:
+        if not top.is_dir():
+            raise FileNotFoundError(f"{top}: no such folder")
+        one, other = top.resolve(), out.resolve()
+        if one == other or one in other.parents or other in one.parents:
+            raise ValueError(f"{out}: lies in {top}, or holds it; your files stay as they are, so "
+                             "name a folder beside it")  # fmt: skip
+    if category in ("", ".", "..") or category[0] == "." or {*category} & {"/", "\\"}:
+        raise ValueError(f"--category {category!r}: expected the name of a folder, like ring")
+    if (out / SETTINGS).exists():
+        raise ValueError(f"{out}: holds cleaned scans; import raw ones into another folder")
+
+
+def found(path: str | Path, top: Path) -> Path:
+    """A folder that was typed: in `top`, or from here."""
+    return top / path if (top / path).is_dir() else Path(path)
+
+
+# what each file is
+
+
+def gather(
+    tops: dict[Place, Path], batch: Batch, said: list[str]
+) -> tuple[dict[Place, dict[str, dict[str, Path]]], dict[Place, Path]]:
+    """place -> role -> stem -> file, and place -> a folder, to be named."""
+    files: dict[Place, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
+    names, others = dict[Place, Path](), Counter[str]()
+    twice = set[tuple[Place, str]]()
+    for prefix, top in tops.items():
+        leave = {other.resolve() for other in tops.values()} - {top.resolve()}
+        for path in walk(top, leave):
+            if path.suffix.lower() not in PICTURES + CLOUDS:
+                others[path.suffix.lower() or path.name] += 1
+                continue
+            place, role, stem = what_is(path, top)
+            place = prefix + place
+            names.setdefault(place, path.parent)
+            if (first := files[place][role].setdefault(stem, path)) != path:
+                text = f"{path}: {first.name} of the same stem is {role} too; remove one"
+                batch.pass_over(ValueError(text))
+                twice.add((place, stem))
+    for place, stem in twice:  # which of the two is meant, nobody knows
+        for some in files[place].values():
+            some.pop(stem, None)
+    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(others.items()) if kind not in TEXTS)
+    said += [f"left out: {kinds} files"] if kinds else []
+    return dict(files), names
+
+
+TEXTS = (".json", ".yaml", ".yml", ".txt", ".md", ".csv", ".log")  # not worth a word
+
+
+def walk(top: Path, leave: set[Path]) -> Iterator[Path]:
+    """Files below, in order of names, without hidden ones and without the folders to leave."""
+    for folder, inside, files in os.walk(top):
+        hidden = (".", "__MACOSX")
+        inside[:] = sorted(n for n in inside if not n.startswith(hidden))
+        inside[:] = [n for n in inside if Path(folder, n).resolve() not in leave]
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith(hidden))
+
+
+def what_is(path: Path, top: Path) -> tuple[Place, str, str]:
+    """Its place, its role, its stem. One scan a folder (7/color.png): its name is the stem."""
+    place = tuple(composed(name) for name in path.parent.relative_to(top).parts)
+    said = [i for i, name in enumerate(place) if name.lower() in ROLES]
+    role = ROLES[place[said[-1]].lower()] if said else None
+    place = place[: said[-1]] + place[said[-1] + 1 :] if said else place
+    role, stem = role_and_stem(path, role)
+    return (place, role, stem) if stem else (place[:-1], role, place[-1] if place else top.name)
+
+
+def meant(place: Place) -> tuple[str | None, str | None]:
+    """Split and kind ("good", or a defect's name) that the folders' names say; None: nothing."""
+    split = next((SPLIT[name.lower()] for name in place if name.lower() in SPLIT), None)
+    names = [name for name in place if name.lower() not in SPLIT]
+    names = [name for name in names if name.lower() not in ROLES] or names
+    if any(name.lower() in GOOD for name in names):
+        return split, "good"
+    defects = [name for name in names if name.lower() not in BAD]
+    if defects or names:
+        return "test", defects[0] if defects else "defect"
+    return split, "good" if split in ("train", "validation") else None
+
+
+def labelled(
+    files: dict[Place, dict[str, dict[str, Path]]],
+    names: dict[Place, Path],
+    batch: Batch,
+    said: list[str],
+) -> list[Scan]:
+    """All scans with what they are; those that cannot be told, or lack a file, are left out."""
+    masks = {(meant(p)[1], stem): path for p, f in files.items() for stem, path in f["gt"].items()}
+    both = any(set(f["rgb"]) & set(f["xyz"]) for f in files.values())
+    if not both:
+        check_pairs(files)
+    is_good = any(meant(place)[1] == "good" for place in files)
+    scans, used = list[Scan](), set[Path | None]()
+    for place, roles in files.items():
+        split, kind = meant(place)
+        told = Counter[str]()
+        for stem in sorted({*roles["rgb"], *roles["xyz"]}):
+            gt = roles["gt"].get(stem) or masks.get((kind, stem))
+            used.add(gt)
+            entry = Entry(roles["rgb"].get(stem), roles["xyz"].get(stem), gt)
+            try:
+                its = label_of(entry, kind, both) or ("" if split or is_good else "good")
+            except Batch.REFUSED as error:
+                batch.pass_over(error)
+                continue
+            told[its] += 1
+            if its:
+                goes = split if its == "good" else "test"
+                entry = replace(entry, label=int(its != "good"), defect=its)
+                scans.append(Scan("/".join((*place, stem)), stem, entry, goes))
+        said += [told_of(names[place], its, n, split, kind) for its, n in told.items()]
+    if lone := sorted({path for f in files.values() for path in f["gt"].values()} - used):
+        said.append(f"{len(lone)} masks without a scan, left out: {lone[0]} ...")
+    return scans
+
+
+def label_of(entry: Entry, kind: str | None, both: bool) -> str | None:
+    """Its folder's, or its mask's. FileNotFoundError where one of `both` files is missing."""
+    if both and not (entry.rgb and entry.xyz):
+        what = "3D" if entry.xyz is None else "rgb"
+        raise FileNotFoundError(f"{entry.path}: has no {what} file of the same stem; others have")
+    if kind or entry.gt is None:
+        return kind
+    return "defect" if read_mask(entry.gt).any() else "good"
+
+
+def told_of(folder: Path, its: str, count: int, split: str | None, kind: str | None) -> str:
+    if not its:
+        cure = "give them masks, or folders good/ and one a defect; `lsfa-lite score` takes them"
+        return f"{folder}: {count} scans left out: good or not? {cure}"
+    goes = f"test/{its}" if its != "good" else f"{split}/good" if split else "good parts"
+    why = "" if kind else " (nothing says otherwise; --good DIR names the good ones)"
+    why = " (by their masks)" if not kind and its != "good" else why
+    return f"{folder}: {count} scans -> {goes}{why}"
+
+
+def check_pairs(files: dict[Place, dict[str, dict[str, Path]]]) -> None:
+    """ValueError where there are pictures and clouds, and no two belong together."""
+    first = {r: [p for f in files.values() for p in f[r].values()][:1] for r in ("rgb", "xyz")}
+    if first["rgb"] and first["xyz"]:
+        (rgb,), (xyz,) = first.values()
+        raise ValueError(f"{rgb} and {xyz}: no picture has a cloud or depth of the same stem; name "
+                         "them alike (0001_color.png and 0001_depth.png)")  # fmt: skip
+
+
+# its camera and its unit
+
+
+def camera_of(entry: Entry, top: Path, known: dict[Path, Intrinsics | None]) -> Intrinsics | None:
+    """Of the nearest folder above that holds one, up to `top`; `known` keeps what was read."""
+    folder = entry.path.resolve().parent
+    above = [p for p in (folder, *folder.parents) if p == top or top in p.parents] or [folder]
+    for place in above:
+        if place not in known:
+            known[place] = Intrinsics.in_folder(place)
+        if known[place]:
+            return known[place]
+    return None
+
+
+SCALE = "the camera's depth_scale (where it has none, 1 mm)"
+
+
+def probed(scans: list[Scan], metres: float | None, unit: str | None, top: Path) -> list[str]:
+    """Open a few scans: what is to be said of them. ValueError for another unit than `unit`."""
+    if not any(scan.entry.xyz for scan in scans):
+        return ["no 3D files: colour alone"]
+    units, said = Counter[str](), dict[str, None]()
+    for scan, xyz, flat in looked_at(scans, metres, top):
+        assumed = metres or (scan.camera.depth_scale if flat and scan.camera else 1.0)
+        other = likely_unit(xyz)
+        units[name_of(assumed * other.metres) if other else ""] += 1
+        named = unit or (f"steps of {1000 * assumed:g} mm, {SCALE}" if flat else "m")
+        said[f"unit: {'depth' if flat else 'clouds'} in {named}"] = None
+        if scan.entry.xyz and is_loose(scan.entry.xyz, xyz[..., 0].size):
+            said["clouds without pixels: the camera puts each point on the picture"] = None
+        if (seen := valid_pixels(xyz).mean()) < SPARSE:
+            said[f"hardly any depth: {scan.entry.xyz} fills {seen:.1%} of its pixels"] = None
+    likely, count = units.most_common(1)[0]
+    if not likely or 2 * count <= units.total():
+        return list(said)
+    text = f"{top}: the 3D files seem to be in {likely}"
+    if metres is None:
+        raise ValueError(f"{text}: add --unit {likely}, or --unit {name_of(assumed)} to insist")
+    if not 1 / ABSURD < metres / metres_of(likely) < ABSURD:
+        raise ValueError(f"--unit {unit} cannot be: {text}; --unit {likely} fits")
+    return [*said, f"unit: --unit {unit} is taken, though {likely} would fit better"]
+
+
+def looked_at(
+    scans: list[Scan], metres: float | None, top: Path
+) -> list[tuple[Scan, np.ndarray, bool]]:
+    """Of up to PROBES scans that can be read: what `opened` gives. ValueError if there is none."""
+    found, first = list[tuple[Scan, np.ndarray, bool]](), None
+    with_3d = [scan for scan in scans if scan.entry.xyz]
+    for i in np.random.default_rng(0).permutation(len(with_3d)):
+        try:
+            found.append((with_3d[i], *opened(with_3d[i], metres)))
+        except Batch.REFUSED as error:
+            first = first or error
+        if len(found) == PROBES:
+            break
+    if first and not found:
+        raise ValueError(f"{first}{camera_hint(first, top)}")
+    return found
+
+
+def opened(scan: Scan, metres: float | None) -> tuple[np.ndarray, bool]:
+    """The 3D file without outliers, (H, W, 3), unchecked; whether it is depth."""
+    entry = scan.entry
+    assert entry.xyz is not None
+    rgb = read_rgb(entry.rgb) if entry.rgb else None
+    shape = None if rgb is None else (rgb.shape[0], rgb.shape[1])
+    flat = stored(entry.xyz, scan.camera, shape).ndim == 2
+    raw = raw_cloud(entry.xyz, scan.camera, shape, metres)
+    if raw.ndim != 3 or raw.shape[-1] != 3 or not np.issubdtype(raw.dtype, np.floating):
+        read_scan(entry, scan.camera, unit=metres)  # says what is wrong
+    xyz = np.where(outliers(raw)[..., None] | ~np.isfinite(raw), 0, raw)
+    if not xyz.any():
+        raise ValueError(f"{entry.xyz}: nothing was seen in it")
+    if metres is not None:
+        Sample(None, xyz, path=str(entry.xyz))  # not farther than anything can be
+    return xyz, flat
+
+
+def is_loose(path: Path, pixels: int) -> bool:
+    """Whether a PLY or PCD holds another number of points than there are pixels."""
+    head = path.read_bytes()[:2000] if path.suffix.lower() in (".ply", ".pcd") else b""
+    counts = re.findall(rb"^(?:element vertex|POINTS) (\d+)", head, re.MULTILINE)
+    return any(int(count) != pixels for count in counts)
+
+
+def camera_hint(error: Exception, top: Path) -> str:
+    """Files that may be the camera's, where depth has none."""
+    found = [p for end in ("*.json", "*.yaml", "*.yml") for p in sorted(top.rglob(end))]
+    if "needs the camera" not in str(error) or not found:
+        return ""
+    return f"; is it {shlex.join(['--intrinsics', str(found[0])])}?"
+
+
+# where each scan goes
+
+
+def where(scan: Scan) -> str:
+    return f"{scan.split}/{scan.entry.defect}"
+
+
+PLACED = f"({'|'.join(SPLITS)})/[^/]+/[^/]+"
+
+
+def begun(home: Path, asked: dict[str, Any]) -> dict[str, str]:
+    """Where scans went in an earlier run; ValueError if that one was asked otherwise."""
+    path = home / MANIFEST
+    if not path.is_file():
+        if home.exists():
+            raise ValueError(f"{home}: is there already, and import did not make it; name another")
+        return {}
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        places = {str(key): str(place) for key, place in before["scans"].items()}
+        if odd := [p for p in places.values() if not re.fullmatch(PLACED, p)]:
+            raise ValueError(f"not a place: {odd[0]}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: damaged ({error}); import into another folder") from error
+    for name, value in asked.items():
+        if before.get(name) != value:
+            text = f"begun with {name} {before.get(name)}, and asked for {value}"
+            raise ValueError(f"{path}: {text}; ask for the same, or choose another folder")
+    return places
+
+
+def drawn(scans: list[Scan], before: dict[str, str], seed: int, said: list[str]) -> list[Scan]:
+    """Each scan its split and a name of its own; what was drawn before stays where it is."""
+    good = [scan.key for scan in scans if scan.split is None]
+    of = {key: before[key].split("/")[0] for key in good if key in before}
+    fixed = {(scan.split, scan.entry.defect) for scan in scans}
+    tests, wanted = any(split == "test" for split, _ in fixed), dict[str, int]()
+    share = max(1, round(SHARE * len(good))) if len(good) >= LEAST else 0
+    wanted["validation"] = 0 if ("validation", "good") in fixed else share
+    wanted["test"] = share if tests and ("test", "good") not in fixed else 0
+    new = [key for key in good if key not in of]
+    order = [new[i] for i in np.random.default_rng(seed).permutation(len(new))]
+    for split, number in wanted.items():
+        lacking = max(0, number - sum(there == split for there in of.values()))
+        of |= dict.fromkeys(order[:lacking], split)
+        order = order[lacking:]
+    of |= dict.fromkeys(order, "train")
+    if good:
+        counts = Counter(of.values())
+        told = ", ".join(f"{n} {split}" for split, n in counts.items())
+        said.append(f"drawn from the {len(good)} good parts with seed {seed}: {told}")
+    scans = [replace(scan, split=scan.split or of[scan.key]) for scan in scans]
+    if not any(scan.split == "train" for scan in scans):
+        kinds = ", ".join(sorted({scan.entry.defect for scan in scans}))
+        raise ValueError(
+            f"no good parts to learn from (found: {kinds}); name their folder: --good DIR"
+        )
+    return renamed(scans, before)
+
+
+def renamed(scans: list[Scan], before: dict[str, str]) -> list[Scan]:
+    """Two scans of one name in one folder: the later one gets a number."""
+    taken = {place for key, place in before.items()}
+    named: list[Scan] = []
+    for scan in scans:
+        if before.get(scan.key, "").startswith(f"{where(scan)}/"):
+            name = before[scan.key].rpartition("/")[2]
+        else:
+            name = next(n for n in numbered(scan.name) if f"{where(scan)}/{n}" not in taken)
+        taken.add(f"{where(scan)}/{name}")
+        named.append(replace(scan, name=name))
+    return named
+
+
+def numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 2
+    while True:
+        yield f"{name}-{number}"
+        number += 1
+
+
+# one scan
+
+
+def bring(scan: Scan, folder: Path, metres: float | None) -> tuple[str, str] | None:
+    """Read one scan and write it; None, or why it is passed over."""
+    entry = scan.entry
+    try:
+        sample = read_scan(entry, scan.camera, unit=metres)
+        ids = np.minimum(read_ids(entry.gt), 255).astype(np.uint8) if entry.gt else None
+        if metres is None and sample.xyz is not None and (other := likely_unit(sample.xyz)):
+            raise ValueError(
+                f"{entry.xyz}: seems to be in another unit ({other.name}) than the rest"
+            )
+        if entry.label == 0 and ids is not None and ids.any():
+            raise ValueError(f"{entry.gt}: a defect is marked on a good part; move it, or empty it")
+        if ids is not None:
+            write_png(folder / "gt" / f"{scan.name}.png", ids)
+        write_sample(folder, scan.name, replace(sample, mask=None))
+    except Batch.REFUSED as error:
+        return Batch.sort(error), str(error)
+    return None
+
+
+def has_table(folder: Path, name: str) -> bool:
+    """Whether a scan that was written still shows its table."""
+    rgb, xyz = folder / "rgb" / f"{name}.png", folder / "xyz" / f"{name}.tiff"
+    sample = read_scan(Entry(rgb if rgb.exists() else None, xyz))
+    return table_plane(sample, BackgroundConfig()) is not None
