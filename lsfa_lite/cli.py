@@ -72,7 +72,9 @@ def told(error: Exception) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="lsfa-lite", description="Anomaly detection in RGB + 3D.")
+    about = "Anomaly detection in RGB + 3D."
+    ends = "exit status: 0 done; 1 scans passed over or found wrong; 2 bad input; 70 a bug"
+    top = argparse.ArgumentParser(prog="lsfa-lite", description=about, epilog=ends)
     top.add_argument("--version", action="version", version=f"lsfa-lite {__version__}")
     top.add_argument("--debug", **DEBUG)
     sub = top.add_subparsers(required=True, metavar="COMMAND")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -37,7 +39,7 @@ def config_of(arguments: argparse.Namespace) -> Any:
         field, _, text = item.partition("=")
         try:
             value = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             value = text
         values[field.replace(".", "__")] = value
     return PRESETS[arguments.preset].change(**values)
@@ -185,7 +187,8 @@ def report_of(arguments: argparse.Namespace, detector: Any) -> AbstractContextMa
         return nullcontext()
     from lsfa_lite.report_page import About, open_report
 
-    if arguments.report.resolve() in (out := arguments.out.resolve(), *out.parents):
+    report, out = (Path(os.path.realpath(x)) for x in (arguments.report, arguments.out))
+    if report in (out, *out.parents):
         raise SettingError(f"--report {arguments.report}: holds --out; name a folder of its own")
     return open_report(arguments.report, About.of(detector, arguments.model.resolve().name))
 

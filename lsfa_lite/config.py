@@ -28,6 +28,7 @@ from lsfa_lite.checked import (
     differences,
     from_values,
 )
+from lsfa_lite.errors import SettingError
 
 Modality = Literal["rgb", "3d"]
 Rim = Literal["cut", "fade", "close"]
@@ -37,6 +38,7 @@ _any_sense = Rule("('rgb', '3d'), or one of them", lambda x: x in SENSES)
 Senses = Annotated[tuple[Modality, ...], _any_sense]
 Odd = Annotated[int, Rule("int 1 (off), 3, 5, ...", lambda x: x > 0 and x % 2)]
 Three = Annotated[int, Rule("int >= 3", lambda x: x >= 3)]
+Seed = Annotated[int, Rule("int >= 0, < 2**32", lambda x: 0 <= x < 2**32)]  # sklearn's
 Rate = Annotated[float, Rule("float between 0 and 1", lambda x: 0 < x < 1)]
 _ascends = Rule("ascending ints >= 0, at least one", lambda x: x and list(x) == sorted(set(x)))
 Ascending = Annotated[tuple[Whole, ...], _ascends]
@@ -58,7 +60,7 @@ class BackgroundConfig(Checked):
     sizeable: Count = 500  # points that make a cluster an object, keep="sizeable" (ours)
     # squares on disk (M3DM): the same scores, but AUPRO and P-AUROC count what was added as good
     pad: bool = False
-    seed: Whole = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,7 +189,7 @@ class ScoringConfig(Checked):
 class Config(Checked):
     name: str = "lite"
     modalities: Senses = ("rgb", "3d")
-    seed: Whole = 0
+    seed: Seed = 0
     features: FeatureConfig = field(default_factory=FeatureConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
@@ -210,7 +212,11 @@ def to_json(config: Any) -> str:
 
 def from_json(text: str, kind: type = Config) -> Any:
     """Text -> config; a field that this version does not know raises ValueError with its name."""
-    return from_values(kind, json.loads(text))
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"{kind.__name__}: no JSON ({error}); write it with to_json") from error
+    return from_values(kind, values)
 
 
 # LITE of the book's first edition: its chapters, and the records that come with it. Chosen on

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ from tqdm.auto import tqdm, trange
 
 from lsfa_lite import model_folder
 from lsfa_lite.adaptation.train import Adaptation, train
-from lsfa_lite.config import LITE, BackgroundConfig, Config, Modality, from_json, to_json
+from lsfa_lite.config import LITE, SENSES, BackgroundConfig, Config, Modality, from_json, to_json
 from lsfa_lite.data.ahead import read_ahead
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.data.scans import Good
-from lsfa_lite.errors import DataError, ModelError
+from lsfa_lite.data.scans import NO_SAMPLE, Good
+from lsfa_lite.errors import DataError, ModelError, SettingError
 from lsfa_lite.features.extract import (
     AT_ONCE,
     Extractor,
@@ -36,6 +36,15 @@ from lsfa_lite.scoring.odd import advise
 from lsfa_lite.scoring.patchcore import PatchCore, PatchScores
 
 NOT_FITTED = "this detector has seen no training data: call fit() or load() first"
+
+
+def counted(samples: Any) -> int:
+    """How many samples there are; DataError for what is no sequence of them."""
+    if isinstance(samples, Sample):
+        return 1
+    if not hasattr(samples, "__getitem__") or isinstance(samples, str | bytes | dict):
+        raise DataError(NO_SAMPLE.format(type(samples).__name__))
+    return len(samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +105,12 @@ class LSFADetector:
         calibration: Callable[..., Calibration] = calibrate,
         background: BackgroundConfig | None = None,
     ):
-        self.config = config
-        self.device = torch.device(device)
+        if not isinstance(config, Config):
+            raise SettingError(f"config is a {type(config).__name__}, expected a Config, say LITE")
+        try:
+            self.config, self.device = config, torch.device(device)
+        except RuntimeError as error:
+            raise SettingError(f"device {device!r}: torch does not know it; use cpu") from error
         self.extractor = extractor or FeatureExtractor(config.features, self.device, config.seed)
         self.background = background
         self.modalities: tuple[Modality, ...] = ()  # those it was fitted on
@@ -127,14 +140,13 @@ class LSFADetector:
         Without validation the calibration leaves each training sample's own patches out of the
         bank. `checkpoint` is a file from which an interrupted adaptation goes on.
         """
-        if isinstance(train, Sample) or len(train) < 2:
-            count = 1 if isinstance(train, Sample) else len(train)
+        if (count := counted(train)) < 2:
             raise DataError(f"{count} training samples; at least two good ones are needed")
         train = Good(train, "training")
         parts = self.extractor.stack(train, self.config.modalities, progress, packed=True)
         names = self._shared(parts)
         held_out = None
-        if validation is not None and len(validation):
+        if validation is not None and counted(validation):
             validation = Good(validation, "validation")
             held_out = self.extractor.stack(validation, names, progress, packed=True)
             if missing := [m for m in names if m not in held_out.features]:
@@ -216,7 +228,7 @@ class LSFADetector:
         lacks a modality that the detector was fitted on.
         """
         self._calibrated()
-        if isinstance(good, Sample) or len(good) < 2:
+        if counted(good) < 2:
             raise DataError("two good samples are the least to calibrate on; twenty say more")
         parts = self.extractor.stack(good, self.modalities, progress, packed=True)
         if missing := [m for m in self.modalities if m not in parts.features]:
@@ -279,6 +291,7 @@ class LSFADetector:
         wanted = self._check_wanted(modalities)
         if isinstance(samples, Sample):
             return self._score([samples], wanted)[0]
+        counted(samples)
         read = samples if self._at_once == 1 else read_ahead(samples, 2 * self._at_once)
         shown = tqdm(read, "scores", len(samples), disable=not progress)
         return [one for some in chunks(shown, self._at_once) for one in self._score(some, wanted)]
@@ -318,6 +331,8 @@ class LSFADetector:
         return scores
 
     def _score(self, samples: Sequence[Sample], wanted: tuple[Modality, ...]) -> list[Scored]:
+        if odd := [s for s in samples if not isinstance(s, Sample)]:
+            raise DataError(NO_SAMPLE.format(type(odd[0]).__name__))
         rows = self.extractor.rows(samples, wanted)
         scores, scoring = self._scores(rows), self.config.scoring
         pairs = [(i, m) for i, found in enumerate(scores) for m in found]
@@ -385,27 +400,36 @@ class LSFADetector:
         Raises ValueError for another version, other backbones, or damage.
         """
         about, tensors = model_folder.read(Path(folder))
-        config: Config = from_json(json.dumps(about["config"]))
-        cleaned = about.get("background")
-        background = from_json(json.dumps(cleaned), BackgroundConfig) if cleaned else None
-        detector = cls(config, device, extractor=extractor, background=background)
-        detector.modalities = tuple(about["modalities"])
+        with model_folder.named(Path(folder)):
+            config: Config = from_json(json.dumps(about["config"]))
+            cleaned = about.get("background")
+            background = from_json(json.dumps(cleaned), BackgroundConfig) if cleaned else None
+            detector = cls(config, device, extractor=extractor, background=background)
+            detector._fill(about, tensors)
         for modality, expected in about["backbones"].items():
             if detector.extractor.fingerprint(modality) != expected:
                 raise ModelError(
                     f"{folder}: was fitted with other weights of the {modality} backbone than "
                     "those found here; use the same weights file, or fit the model again"
                 )
-        adaptation = Adaptation(about["widths"], config.adaptation, config.seed)
+        return detector.to(device)
+
+    def _fill(self, about: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """What `save` wrote, on the CPU; any error of Python's where it does not fit."""
+        self.modalities, scoring = tuple(about["modalities"]), self.config.scoring
+        if self.modalities not in SENSES or [*about["backbones"].keys()] != [*self.modalities]:
+            raise DataError(f"modalities {about['modalities']}, backbones {about['backbones']}")
+        for m in self.modalities:
+            self.banks[m] = PatchCore.from_state(model_folder.part(tensors, f"bank.{m}."), scoring)
+        widths = {m: core.bank.shape[1] for m, core in self.banks.items()}
+        if widths != about["widths"]:
+            raise DataError(f"banks have the widths {widths}, expected {about['widths']}")
+        self.adaptation = Adaptation(widths, self.config.adaptation, self.config.seed)
         weights = model_folder.part(tensors, "adaptation.")
-        adaptation.drop_training_state().load_state_dict(weights)
-        detector.adaptation = adaptation.to(detector.device)
-        for modality in detector.modalities:
-            state = model_folder.part(tensors, f"bank.{modality}.")
-            core = PatchCore.from_state(state, config.scoring)
-            detector.banks[modality] = core.to(detector.device)
-        detector.calibration = Calibration.from_state(about["calibration"])
-        return detector
+        self.adaptation.drop_training_state().load_state_dict(weights)
+        self.calibration = Calibration.from_state(about["calibration"])
+        if list(self.calibration.fusion.normalisers) != list(self.modalities):
+            raise DataError(f"calibrated for {list(self.calibration.fusion.normalisers)}")
 
     def to(self, device: str | torch.device) -> LSFADetector:
         """Moved in place: the extractor with its networks, the adaptors, the banks."""

@@ -41,6 +41,8 @@ def evaluate(
     Raises ValueError where the test split has no good or no defective sample.
     """
     # A sequence may read its scans anew at each pass: what is needed is taken in one.
+    if not len(scored) or len(scored) != len(samples):
+        raise DataError(f"{len(scored)} scores of {len(samples)} samples; give one for each")
     shown = partial(tqdm, delay=2, disable=not progress)
     truth = [(_label(one), _mask(one), one.defect) for one in shown(samples, "masks")]
     labels = np.array([label for label, _, _ in truth])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from torch import Tensor
 
 import lsfa_lite
 from lsfa_lite.data.files import written_beside
-from lsfa_lite.errors import FileThere, MissingFile, ModelError
+from lsfa_lite.errors import FileError, FileThere, MissingFile, ModelError
 from lsfa_lite.features.weight_files import write_file
 
 FORMAT = 1  # raised when an older folder can no longer be read
+MOST = 1 << 28  # bytes of a description: calibration scores of a million parts
 DESCRIPTION, TENSORS = "detector.json", "detector.safetensors"
 
 
@@ -41,9 +44,10 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 f"{folder / name}: missing; expected the folder that `lsfa-lite fit --out` made"
             )
     try:
-        description = json.loads((folder / DESCRIPTION).read_text())
+        with (folder / DESCRIPTION).open("rb") as file:
+            description = json.loads(file.read(MOST))
         found = description["format"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError, OSError) as error:
         raise ModelError(
             f"{folder / DESCRIPTION}: damaged ({error}); fit the model again"
         ) from error
@@ -54,9 +58,24 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "or install that version"
         )
     try:
-        return description, load_file(folder / TENSORS)
-    except SafetensorError as error:
+        tensors = load_file(folder / TENSORS)
+    except (SafetensorError, OSError) as error:
         raise ModelError(f"{folder / TENSORS}: damaged ({error}); fit the model again") from error
+    if odd := [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]:
+        raise ModelError(f"{folder / TENSORS}: NaN or Inf in {odd[0]}; fit the model again")
+    return description, tensors
+
+
+@contextmanager
+def named(folder: Path) -> Iterator[None]:
+    """Whatever is odd about what a folder holds becomes one error that names it."""
+    try:
+        yield
+    except (FileError, ModelError):
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as e:
+        text = f"{folder}: damaged, or of another version ({type(e).__name__}: {e})"
+        raise ModelError(f"{text}; fit the model again") from e
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,10 +98,8 @@ def written(judgements: Iterable[Judgement], folder: Path) -> Iterator[Judgement
 
 def write_score_table(path: Path, rows: list[tuple[str, Scored]]) -> None:
     """scores.csv: one line per sample."""
-    with (
-        written_beside(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    how: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+    with written_beside(path) as temporary, temporary.open("w", **how) as file:
         table = csv.writer(file)
         modalities = list(dict.fromkeys(m for _, s in rows for m in s.modality_scores))
         head = ["name", "image_score", "threshold", "is_anomalous", "verdict", *modalities, "path"]

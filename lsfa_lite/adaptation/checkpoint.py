@@ -64,7 +64,7 @@ def resume(
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise FileError(f"{path}: not a whole checkpoint ({error}); delete it") from error
     if header.get("run") != run:
         other = "a training with other data, config or seed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -303,7 +304,8 @@ def clean_folder(
     """
     src, out, config = Path(src), Path(out), config or BackgroundConfig()
     engine = in_processes(workers)
-    if src.resolve() == out.resolve() or src.resolve() in out.resolve().parents:
+    inside, around = (Path(os.path.realpath(folder)) for folder in (out, src))  # of loops too
+    if around in (inside, *inside.parents):
         raise SettingError(f"{out}: lies in {src}; the originals are never touched, name another")
     found = categories(src)
     wanted = found if only is None else list(only)

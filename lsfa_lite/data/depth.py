@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lsfa_lite.data.files import checked_cloud, named_error, read_tiff
+from lsfa_lite.data.files import bounded, checked_cloud, named_error, read_tiff
 from lsfa_lite.data.intrinsics import Intrinsics
-from lsfa_lite.data.quiet_open3d import open3d
+from lsfa_lite.data.point_files import read_points
 from lsfa_lite.errors import DataError, FileError
 
 
@@ -22,8 +22,9 @@ def depth_to_xyz(depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
     Returns (H, W, 3) float32, metres, camera frame (x right, y down, z away from the camera),
     (0, 0, 0) where nothing was seen.
     """
-    if depth.ndim != 2:
-        raise DataError(f"depth has shape {depth.shape}, expected one channel: (H, W)")
+    if depth.ndim != 2 or depth.dtype.kind not in "uif":
+        what = f"depth is {depth.dtype} of shape {depth.shape}"
+        raise DataError(f"{what}, expected numbers of one channel: (H, W)")
     if (intrinsics.height or depth.shape[0], intrinsics.width or depth.shape[1]) != depth.shape:
         size = f"{intrinsics.width} x {intrinsics.height}"
         raise DataError(
@@ -86,11 +87,13 @@ def stored(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in (".ply", ".pcd"):
-        return read_points(path, shape, intrinsics)
+        return read_organised(path, shape, intrinsics)
     if suffix == ".png":
         return read_depth_png(path)
     if suffix == ".npy":
         with named_error(path, "a NumPy array"):
+            whole = np.lib.format.open_memmap(path, mode="r")  # is as long as it says
+            bounded(path, whole.shape, whole.itemsize)
             return np.load(path, allow_pickle=False)
     return read_tiff(path)
 
@@ -104,7 +107,7 @@ def read_depth_png(path: Path) -> np.ndarray:
     return depth
 
 
-def read_points(
+def read_organised(
     path: Path, shape: tuple[int, int] | None, camera: Intrinsics | None = None
 ) -> np.ndarray:
     """PLY or PCD -> (H, W, 3) float32; NaN, "not seen" in these formats, becomes (0, 0, 0).
@@ -112,13 +115,8 @@ def read_points(
     The points are the pixels in reading order: a PCD says its own size, a PLY is as large as its
     picture, `shape`. Points of another number are put on the picture by the camera (`seen_by`).
     """
-    o3d = open3d()
-    with named_error(path, "a point cloud (PLY or PCD)"):
-        with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-            cloud = o3d.io.read_point_cloud(path)
-        points = np.asarray(cloud.points, dtype=np.float32)  # (P, 3)
-    if path.suffix.lower() == ".pcd":
-        shape = _pcd_shape(path) or shape
+    points, organised = read_points(path)  # (P, 3)
+    shape = organised or shape
     if not len(points):
         raise FileError(f"{path}: holds no points; it is empty or damaged: export it again")
     if shape is None and camera is not None and camera.height and camera.width:
@@ -168,11 +166,3 @@ def seen_by(camera: Intrinsics, points: np.ndarray, shape: tuple[int, int]) -> n
     xyz = np.zeros((*shape, 3), np.float32)
     xyz[v, u] = ahead[inside][order]
     return xyz
-
-
-def _pcd_shape(path: Path) -> tuple[int, int] | None:
-    """HEIGHT and WIDTH of a PCD header; None for an unorganised cloud (HEIGHT 1)."""
-    head = path.read_bytes()[:2000].decode("ascii", errors="replace").splitlines()
-    values = {line.split()[0]: line.split()[1] for line in head if len(line.split()) == 2}
-    height, width = int(values.get("HEIGHT", 1)), int(values.get("WIDTH", 0))
-    return (height, width) if height > 1 else None

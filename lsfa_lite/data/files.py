@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from PIL import Image, ImageOps
 from lsfa_lite.data.masks import class_ids, soft
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.units import outliers
-from lsfa_lite.errors import DataError, FileError, MissingFile, SettingError
+from lsfa_lite.errors import DataError, FileError, LSFAError, MissingFile, SettingError
 
 logger = logging.getLogger(__name__)
+
+MOST = 89_478_485  # pixels, Pillow's own bound; no depth camera has as many
+# Pillow knows more, and hands some of them (EPS) to other programs
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")  # a JPEG may be an MPO
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
@@ -40,6 +45,8 @@ def read_ids(path: str | Path) -> np.ndarray:
     Raises FileNotFoundError, or ValueError for a file that is damaged, or has lost its ids.
     """
     with opened(path, "a ground-truth picture (PNG)") as picture:
+        if picture.mode == "F":
+            raise FileError(f"{path}: numbers with fractions are no ids; save the mask as PNG")
         return class_ids(ImageOps.exif_transpose(picture), picture.format or "", str(path))
 
 
@@ -52,7 +59,8 @@ def soft_mask(path: str | Path) -> bool:
 @contextmanager
 def opened(path: str | Path, expected: str) -> Iterator[Image.Image]:
     """A picture, to be read inside. Colour of 16 bits is refused: Pillow cuts to the high byte."""
-    with named_error(path, expected), Image.open(path) as picture:
+    with named_error(path, expected), Image.open(path, formats=FORMATS) as picture:
+        bounded(path, (picture.height, picture.width))
         raw = next((str(np.atleast_1d(tile[3])[0]) for tile in picture.tile[:1]), "")
         if ";16" in raw and not raw.startswith(("I", "BGR")):  # BGR;16 is 5 + 6 + 5 bits
             raise FileError(
@@ -70,7 +78,17 @@ def read_mask(path: str | Path) -> np.ndarray:
 def read_tiff(path: str | Path) -> np.ndarray:
     """TIFF -> array as stored, unchecked; ValueError if the file is damaged."""
     with named_error(path, "a TIFF"):
+        with tifffile.TiffFile(path) as file:
+            for series in file.series[:1]:
+                bounded(path, series.shape, series.dtype.itemsize)
         return np.array(tifffile.imread(path))
+
+
+def bounded(path: str | Path, shape: Sequence[int], itemsize: int = 1) -> None:
+    """FileError where a header asks for more than any camera gives, before memory is taken."""
+    values = math.prod(shape)
+    if values > 3 * MOST or (len(shape) == 2 and values > MOST) or itemsize > 16:
+        raise FileError(f"{path}: says that it holds {shape}; at most {MOST} pixels are read")
 
 
 def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
@@ -87,7 +105,8 @@ def checked_cloud(path: str | Path, xyz: np.ndarray) -> np.ndarray:
             f"{path}: {xyz.dtype} values, expected float32 metres; is it a picture? A depth image "
             "has one channel and needs the camera's intrinsics"
         )
-    xyz = xyz.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # to Inf, which is refused
+        xyz = xyz.astype(np.float32, copy=False)
     if (far := outliers(xyz)).any():
         logger.info("%s: %d pixels hold no distance: taken as not seen", path, far.sum())
         xyz = np.where(far[..., None], 0, xyz)
@@ -156,15 +175,27 @@ def written_beside(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def named_error(path: str | Path, expected: str) -> Iterator[None]:
     """Turn the many ways in which a decoder fails into one error that names the file."""
-    if not Path(path).is_file():
-        raise MissingFile(f"{path}: no such file; expected {expected}")
     try:
+        if not Path(path).is_file():
+            raise MissingFile(f"{path}: {_absent(Path(path))}; expected {expected}")
         yield
     except Exception as error:
-        if str(path) in str(error) and isinstance(error, ValueError):
+        if isinstance(error, LSFAError) and str(path) in str(error):
             raise
-        text = f"{path}: cannot be read as {expected} ({error})"
-        if "imagecodecs" in str(error):  # tifffile's own words
+        text, cure = f"{path}: cannot be read as {expected} ({error})", "damaged or cut short: "
+        if isinstance(error, OSError) and error.errno:
+            text = f"{path}: cannot be read: {error.strerror}"
+            cure = "check the name, its permissions and the disk"
+        elif "imagecodecs" in str(error):  # tifffile's own words
             cure = "pip install imagecodecs, or save the file without compression"
-            raise FileError(f"{text}; {cure}") from error
-        raise FileError(f"{text}; damaged or cut short: copy or export it again") from error
+        elif isinstance(error, MemoryError | Image.DecompressionBombError):
+            cure = "it asks for too much memory: export it again, smaller"
+        else:
+            cure += "copy or export it again"
+        raise FileError(f"{text}; {cure}") from error
+
+
+def _absent(path: Path) -> str:
+    if path.is_symlink():
+        return "a link that leads nowhere"
+    return "a folder" if path.is_dir() else "no such file"

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from lsfa_lite.checked import Checked, Count, Finite, Positive, Rule
+from lsfa_lite.data.files import named_error
 from lsfa_lite.errors import FileError
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 Unit = Annotated[
     float, Rule("metres per unit (0.001 for millimetres, 1 for metres)", lambda x: 0 < x <= 1)
 ]
+MOST = 1 << 20  # bytes that are read of such a file
 NAMES = ("intrinsics", "camera_info", "camera_intrinsic", "intrinsic", "camera")  # in a folder
 # our name: what others call it
 SAME = {
@@ -56,10 +58,13 @@ class Intrinsics(Checked):
         JSON or YAML. Lens distortion that is not zero is logged as a warning: nothing undoes it.
         Raises ValueError, naming the file, for what is missing, unknown or out of range.
         """
+        path = Path(path)
+        with named_error(path, "a camera's intrinsics"), path.open("rb") as file:
+            raw = file.read(MOST)
         try:
-            found, lens = _parsed(_opened(Path(path)))
+            found, lens = _parsed(_opened(raw, path.suffix))
             camera = cls(**found)
-        except (TypeError, ValueError, yaml.YAMLError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
             raise FileError(f"{path}: {error}; {FORMS}") from error
         if any(lens):
             logger.warning(
@@ -74,11 +79,19 @@ class Intrinsics(Checked):
         return next((cls.from_json(path) for path in files if path.is_file()), None)
 
 
-def _opened(path: Path) -> dict[str, Any]:
-    raw = path.read_bytes()
+class Plain(yaml.SafeLoader):
+    """YAML without aliases: ten lines of them can stand for more numbers than there is memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("holds an alias")
+        return super().compose_node(parent, index)
+
+
+def _opened(raw: bytes, suffix: str) -> dict[str, Any]:
     marked = raw[:2] in (b"\xff\xfe", b"\xfe\xff")  # as Windows' shell writes text
     text = raw.decode("utf-16" if marked else "utf-8-sig")
-    values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    values = json.loads(text) if suffix == ".json" else yaml.load(text, Plain)
     if not isinstance(values, dict):
         raise FileError(f"holds a {type(values).__name__}")
     inner = values.get("intrinsic")  # Open3D's PinholeCameraParameters

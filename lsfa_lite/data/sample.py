@@ -110,6 +110,11 @@ def check(sample: Sample) -> None:
     rgb, xyz, mask, path = sample.rgb, sample.xyz, sample.mask, sample.path
     if rgb is None and xyz is None:
         raise DataError(f"{path}: neither rgb nor xyz; a sample needs at least one of them")
+    for name, array in (("rgb", rgb), ("xyz", xyz), ("mask", mask)):
+        if array is not None and not isinstance(array, np.ndarray):
+            raise DataError(f"{path}: {name} is a {type(array).__name__}, expected a NumPy array")
+    if sample.label not in (0, 1, None):
+        raise DataError(f"{path}: label is {sample.label!r}, expected 0 (good), 1 or None")
     for name, array in (("rgb", rgb), ("xyz", xyz)):
         if array is not None and (array.ndim != 3 or array.shape[-1] != 3 or 0 in array.shape):
             raise DataError(f"{path}: {name} has shape {array.shape}, expected (H, W, 3)")

@@ -19,6 +19,7 @@ from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.sample import Sample, senses, verdict
 from lsfa_lite.errors import DataError, FileError, NoPart
 
+NO_SAMPLE = "a {}, expected samples: read a folder with data.folder.Folder, or make each a Sample"
 SPLITS = ("train", "validation", "test")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 CLOUDS = (".tiff", ".tif", ".npy", ".ply", ".pcd")
@@ -188,6 +189,8 @@ class Good(Sequence[Sample]):
 
     def __getitem__(self, index: Any) -> Any:
         sample = self.samples[index]
+        if not isinstance(sample, Sample):
+            raise DataError(NO_SAMPLE.format(type(sample).__name__))
         if sample.label == 1:
             self._refuse(sample.path)
         return sample

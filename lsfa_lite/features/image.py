@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lsfa_lite.config import ImageConfig
 from lsfa_lite.errors import DataError, FileError, MissingFile, SettingError
-from lsfa_lite.features.weight_files import COUNTER, load_weights, read_file
+from lsfa_lite.features.weight_files import COUNTER, load_weights, read_file, tensors_by_name
 
 logger = logging.getLogger(__name__)
 
@@ -136,9 +136,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     state = read_file(path)
     if isinstance(state, dict):
         state = state.get("state_dict", state.get("model", state))
-    if not isinstance(state, dict):
-        raise FileError(f"{path}: a {type(state).__name__}, expected tensors by name")
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    named = tensors_by_name(state, path)
+    return {name.removeprefix("module."): tensor for name, tensor in named.items()}
 
 
 def _outline(backbone: str) -> Any:
@@ -191,7 +190,8 @@ def at_size(given: dict[str, Tensor], network: Any) -> dict[str, Tensor]:
 
     grid = list(network.patch_embed.grid_size)
     others = wanted.shape[1] - grid[0] * grid[1]  # of class and register tokens
-    if math.isqrt(places.shape[1] - others) ** 2 != places.shape[1] - others:
+    own = max(0, places.shape[1] - others)
+    if not own or math.isqrt(own) ** 2 != own:
         return given  # `load_weights` says that it does not fit
     logger.info("pos_embed resampled from %d to %d places", places.shape[1], wanted.shape[1])
     return given | {"pos_embed": resample_abs_pos_embed(places, grid, num_prefix_tokens=others)}

@@ -14,7 +14,7 @@ from torch import Tensor
 from lsfa_lite.config import PointConfig
 from lsfa_lite.errors import FileError, MissingFile
 from lsfa_lite.features.point_network import PointMAE
-from lsfa_lite.features.weight_files import load_weights, read_file
+from lsfa_lite.features.weight_files import load_weights, read_file, tensors_by_name
 
 logger = logging.getLogger(__name__)
 
@@ -83,9 +83,10 @@ def published_weights(checkpoint: Any, path: str = "checkpoint") -> dict[str, Te
     if not isinstance(checkpoint, dict) or "base_model" not in checkpoint:
         found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else "no dict"
         raise FileError(f'{path}: expected "base_model", as in pretrain.pth; found {found}')
-    names = {key: key.removeprefix("module.") for key in checkpoint["base_model"]}
+    base = tensors_by_name(checkpoint["base_model"], path)
+    names = {key: key.removeprefix("module.") for key in base}
     return {
-        name.removeprefix("MAE_encoder."): checkpoint["base_model"][key]
+        name.removeprefix("MAE_encoder."): base[key]
         for key, name in names.items()
         if not name.startswith(DECODER)
     }

@@ -43,6 +43,17 @@ def read_file(path: Path) -> Any:
         ) from error
 
 
+def tensors_by_name(state: Any, path: object) -> dict[str, Tensor]:
+    """The same; FileError for anything but a dict of tensors by name."""
+    if not isinstance(state, dict):
+        raise FileError(f"{path}: a {type(state).__name__}, expected tensors by name")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            what = f"{name!r} is a {type(value).__name__}"
+            raise FileError(f"{path}: {what}, expected tensors; take the network's file")
+    return state
+
+
 def load_weights(network: nn.Module, given: dict[str, Tensor], misfit: str) -> None:
     """Copy the weights into the network; all of them and nothing else.
 
@@ -60,6 +71,8 @@ def load_weights(network: nn.Module, given: dict[str, Tensor], misfit: str) -> N
     lists = {"missing": missing, "unexpected": unexpected, "odd": odd}
     if found := [f"{kind}: {_short(names)}" for kind, names in lists.items() if names]:
         raise FileError(f"{misfit}: {'; '.join(found)}")
+    if nan := [name for name in wanted if name in given and not given[name].isfinite().all()]:
+        raise FileError(f"{misfit}: NaN or Inf in {_short(nan)}; download it again")
     network.load_state_dict(given, strict=False)  # without its counters
 
 

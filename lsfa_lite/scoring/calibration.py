@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -44,12 +45,25 @@ class Calibration:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Calibration:
-        return cls(
-            Fusion.from_state(state["fusion"]),
-            {name: Threshold(*pair) for name, pair in state["thresholds"].items()},
-            {name: Threshold(*pair) for name, pair in state["map_thresholds"].items()},
-            {name: tuple(scores) for name, scores in state.get("good", {}).items()},
+        """DataError for NaN or Inf; for what is no such state, any error of Python's."""
+        fusion = Fusion.from_state(state["fusion"])
+        names = ["+".join(some) for some in some_of(fusion.normalisers)]
+        images, maps = (
+            {name: Threshold(*state[kind][name]) for name in names}
+            for kind in ("thresholds", "map_thresholds")
         )
+        zeros = {name: torch.zeros(1) for name in fusion.normalisers}
+        tried = torch.cat([fusion.fuse_images(zeros), fusion.fuse_maps(zeros)])
+        if not (np.isfinite([*images.values(), *maps.values()]).all() and tried.isfinite().all()):
+            raise DataError("its calibration holds NaN or Inf")
+        good = {name: tuple(map(float, scores)) for name, scores in state.get("good", {}).items()}
+        return cls(fusion, images, maps, good)
+
+
+def some_of(modalities: Iterable[Modality]) -> Iterator[tuple[Modality, ...]]:
+    """("rgb",), ("3d",), ("rgb", "3d")"""
+    names = list(modalities)
+    return chain(*(combinations(names, count + 1) for count in range(len(names))))
 
 
 def cross_fitted(
@@ -154,8 +168,7 @@ def calibrate(
     patches = {name: values[foreground.cpu()] for name, values in distances.items()}  # (Q,)
     fusion = Fusion.fit(images, patches, config, seed)
     thresholds, map_thresholds, good = {}, {}, {}
-    subsets = chain(*(combinations(scores, count + 1) for count in range(len(scores))))
-    for names in subsets:  # ("rgb",), ("3d",), ("rgb", "3d")
+    for names in some_of(scores):
         fused = fusion.fuse_images({name: images[name] for name in names})
         highest = fusion.fuse_maps({name: distances[name] for name in names}).amax(dim=1)
         thresholds["+".join(names)] = threshold(fused, config.false_positive_rate)

@@ -25,6 +25,10 @@ class Scale:
     centre: float = 0.0
     spread: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.centre) and 0 < self.spread < np.inf):
+            raise DataError(f"{self}: expected finite numbers, the spread above 0")
+
     @classmethod
     def fit(cls, values: np.ndarray, how: str, name: str) -> Scale:
         """values (Q,); how: "zscore" (mean, deviation), "quantile" (median, IQR) or "none"."""

@@ -24,6 +24,8 @@ def image_auroc(scores: Any, labels: Any) -> float:
     scores, labels = _numpy(scores), _numpy(labels)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise DataError(f"scores {scores.shape} and labels {labels.shape}: expected (S,) for both")
+    if scores.dtype.kind not in "buif":
+        raise DataError(f"scores are {scores.dtype}, expected numbers")
     if not np.isfinite(scores).all():
         raise DataError("scores hold NaN or Inf; look for the sample whose features do")
     if not np.isin(labels, (0, 1)).all():

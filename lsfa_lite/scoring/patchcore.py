@@ -93,6 +93,8 @@ class PatchCore:
     def __post_init__(self) -> None:
         if self.bank.ndim != 2 or 0 in self.bank.shape:
             raise DataError(f"bank has shape {tuple(self.bank.shape)}, expected (M, D), M, D > 0")
+        if not self.bank.is_floating_point():
+            raise DataError(f"bank is {self.bank.dtype}, expected floats")
         if not torch.isfinite(self.bank).all():
             raise DataError("bank holds NaN or Inf; look for the training sample with bad features")
         if self.samples is not None and self.samples.shape != self.bank.shape[:1]:

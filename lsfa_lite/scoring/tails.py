@@ -34,6 +34,11 @@ class Tail:
     surprises: tuple[float, ...]
     rate: float
 
+    def __post_init__(self) -> None:
+        knots = [self.values, self.surprises]
+        if not (np.isfinite(knots).all() and np.size(knots) and 0 <= self.rate < np.inf):
+            raise DataError("a tail needs finite knots and a finite rate")
+
     @classmethod
     def fit(cls, scores: np.ndarray, name: str) -> Tail:
         """scores (n,) of good samples, n >= 2, >= 0 and finite; the largest few make the tail:
