@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     text = "scans in it are for the test, in good/ and folders of defects, or with masks"
     imported.add_argument("--test", type=Path, metavar="DIR", help=text)
     imported.add_argument("--category", help="what the parts are; by default the folder's name")
-    imported.add_argument("--unit", help="of the 3D files: mm, cm, dm, m, um, in")
+    imported.add_argument("--unit", help="of the 3D files: mm, cm, m, ..., or metres: 0.0001")
     text = "of the camera; by default intrinsics.json, camera_info.yaml, ... in the folders"
     imported.add_argument("--intrinsics", type=Path, metavar="FILE", help=text)
     text = "that draws good parts for validation"
@@ -174,7 +174,7 @@ def add_config(command: argparse.ArgumentParser) -> None:
 def add_reading(command: argparse.ArgumentParser) -> None:
     text = "JSON or YAML, for depth pictures and for clouds without pixels"
     command.add_argument("--intrinsics", type=Path, metavar="FILE", help=text)
-    command.add_argument("--unit", help="of the 3D files: mm, cm, dm, m, um, in")
+    command.add_argument("--unit", help="of the 3D files: mm, cm, m, ..., or metres: 0.0001")
     text = "leave the background, where the model's training data had it removed"
     command.add_argument("--as-is", action="store_true", help=text)
 

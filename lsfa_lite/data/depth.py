@@ -69,7 +69,7 @@ def raw_cloud(
         if intrinsics is None:
             raise FileError(
                 f"{path}: is a depth image, which needs the camera: pass Intrinsics(fx, fy, cx, "
-                "cy, depth_scale), or write them to intrinsics.json in the folder"
+                "cy, depth_scale) or --intrinsics FILE, or write intrinsics.json in the folder"
             )
         camera = replace(intrinsics, depth_scale=unit) if unit else intrinsics
         try:

@@ -34,7 +34,7 @@ from lsfa_lite.data.files import (
 )
 from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.processes import in_processes
-from lsfa_lite.data.sample import Sample, valid_pixels
+from lsfa_lite.data.sample import valid_pixels
 from lsfa_lite.data.scans import (
     CLOUDS,
     PICTURES,
@@ -46,7 +46,7 @@ from lsfa_lite.data.scans import (
     read_scan,
     role_and_stem,
 )
-from lsfa_lite.data.units import likely_unit, metres_of, name_of, outliers
+from lsfa_lite.data.units import FARTHEST, likely_unit, metres_of, name_of, outliers, spelled
 
 MANIFEST = "import.json"  # in the category's folder: settings, and where each scan went
 SPLIT = {"train": "train", "training": "train", "test": "test", "testing": "test"}
@@ -166,8 +166,8 @@ def plan(
     before = begun(home, asked)
     scans = drawn(scans, before, seed, said)
     if gone := set(before) - {scan.key for scan in scans}:
-        text = "of an earlier run are not there any more; what was made of them is left:"
-        said.append(f"{len(gone)} scans {text} {home / before[min(gone)]} ...")
+        text = "scans of an earlier run are not there any more; what was made of them is left, and"
+        said.append(f"{len(gone)} {text} is for you to remove: {home / before[min(gone)]} ...")
     return Plan(home, scans, asked, said, batch, before)
 
 
@@ -339,19 +339,19 @@ def camera_of(entry: Entry, top: Path, known: dict[Path, Intrinsics | None]) -> 
     return None
 
 
-SCALE = "the camera's depth_scale (where it has none, 1 mm)"
+SCALE = "by the camera's depth_scale (where it has none, mm)"
 
 
 def probed(scans: list[Scan], metres: float | None, unit: str | None, top: Path) -> list[str]:
     """Open a few scans: what is to be said of them. ValueError for another unit than `unit`."""
     if not any(scan.entry.xyz for scan in scans):
         return ["no 3D files: colour alone"]
-    units, said = Counter[str](), dict[str, None]()
+    units, said, reach = Counter[str](), dict[str, None](), 0.0
     for scan, xyz, flat in looked_at(scans, metres, top):
         assumed = metres or (scan.camera.depth_scale if flat and scan.camera else 1.0)
-        other = likely_unit(xyz)
+        other, reach = likely_unit(xyz), max(reach, float(np.abs(xyz).max()))
         units[name_of(assumed * other.metres) if other else ""] += 1
-        named = unit or (f"steps of {1000 * assumed:g} mm, {SCALE}" if flat else "m")
+        named = spelled(unit or name_of(assumed)) + (f", {SCALE}" if flat and not unit else "")
         said[f"unit: {'depth' if flat else 'clouds'} in {named}"] = None
         if scan.entry.xyz and is_loose(scan.entry.xyz, xyz[..., 0].size):
             said["clouds without pixels: the camera puts each point on the picture"] = None
@@ -360,10 +360,10 @@ def probed(scans: list[Scan], metres: float | None, unit: str | None, top: Path)
     likely, count = units.most_common(1)[0]
     if not likely or 2 * count <= units.total():
         return list(said)
-    text = f"{top}: the 3D files seem to be in {likely}"
+    text = f"{top}: the 3D files seem to be in {spelled(likely)}"
     if metres is None:
         raise ValueError(f"{text}: add --unit {likely}, or --unit {name_of(assumed)} to insist")
-    if not 1 / ABSURD < metres / metres_of(likely) < ABSURD:
+    if reach > FARTHEST or not 1 / ABSURD < metres / metres_of(likely) < ABSURD:
         raise ValueError(f"--unit {unit} cannot be: {text}; --unit {likely} fits")
     return [*said, f"unit: --unit {unit} is taken, though {likely} would fit better"]
 
@@ -399,8 +399,6 @@ def opened(scan: Scan, metres: float | None) -> tuple[np.ndarray, bool]:
     xyz = np.where(outliers(raw)[..., None] | ~np.isfinite(raw), 0, raw)
     if not xyz.any():
         raise ValueError(f"{entry.xyz}: nothing was seen in it")
-    if metres is not None:
-        Sample(None, xyz, path=str(entry.xyz))  # not farther than anything can be
     return xyz, flat
 
 
@@ -470,6 +468,7 @@ def drawn(scans: list[Scan], before: dict[str, str], seed: int, said: list[str])
         counts = Counter(of.values())
         told = ", ".join(f"{n} {split}" for split, n in counts.items())
         said.append(f"drawn from the {len(good)} good parts with seed {seed}: {told}")
+        said += ["lsfa-lite fit needs two good parts"] if len(good) < 2 else []
     scans = [replace(scan, split=scan.split or of[scan.key]) for scan in scans]
     if not any(scan.split == "train" for scan in scans):
         kinds = ", ".join(sorted({scan.entry.defect for scan in scans}))

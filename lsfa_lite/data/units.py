@@ -32,15 +32,26 @@ ASKED = {"um": 1e-6, "mm": 0.001, "cm": 0.01, "dm": 0.1, "m": 1.0, "in": 0.0254}
 
 
 def metres_of(name: str) -> float:
-    """Metres per unit of a name that may be typed: "mm" -> 0.001. ValueError for another."""
-    if name.lower() not in ASKED:
-        raise ValueError(f"--unit {name}: not known; expected one of {', '.join(ASKED)}")
-    return ASKED[name.lower()]
+    """Metres per unit of what may be typed: "mm" or "0.001" -> 0.001. ValueError for another."""
+    try:
+        metres = ASKED.get(name.lower()) or float(name)
+    except ValueError:
+        metres = np.nan
+    if not 0 < metres <= 1:
+        names = ", ".join(ASKED)
+        raise ValueError(f"--unit {name}: expected one of {names}, or metres per unit: 0.0001")
+    return metres
 
 
 def name_of(metres: float) -> str:
-    """The nearest name of `ASKED`: 0.001 -> "mm"."""
-    return min(ASKED, key=lambda name: abs(np.log(ASKED[name] / metres)))
+    """What `metres_of` takes: 0.001 -> "mm", 0.00025 -> "0.00025"."""
+    near = (name for name, its in ASKED.items() if np.isclose(metres, its, rtol=1e-6))
+    return next(near, f"{metres:.6g}")
+
+
+def spelled(unit: str) -> str:
+    """For a sentence: "mm", or "steps of 0.00025 m"."""
+    return unit if unit.lower() in ASKED else f"steps of {unit} m"
 
 
 def outliers(xyz: np.ndarray) -> np.ndarray:

@@ -202,6 +202,20 @@ def test_units_are_asked_for_by_their_name(tmp_path, pattern, unit, capsys):
     check_scans(good_scans(tmp_path / "out"), range(2))
 
 
+@pytest.mark.parametrize("steps", [10, 50])
+def test_depth_in_small_steps(tmp_path, steps):
+    """Tenths of a millimetre are seen to be odd; a fifth of one is in nobody's power to tell."""
+    fill(beside_of(tmp_path / "own"), LAYOUTS["folders"], 2)
+    for i in range(2):
+        deep = depth_mm(i) * np.uint16(steps)
+        Image.fromarray(deep).save(tmp_path / "own/depth" / f"{i:04d}.png")
+    unit = f"{0.001 / steps:g}"
+    with pytest.raises(ValueError, match=f"add --unit {unit if steps == 10 else ''}"):
+        plan(tmp_path / "own", tmp_path / "out")
+    plan(tmp_path / "own", tmp_path / "out", unit=unit).run()
+    check_scans(good_scans(tmp_path / "out"), range(2))
+
+
 def test_integers_are_points_where_a_unit_is_said(tmp_path):
     fill(tmp_path / "own", "rgb={}.png  xyz int={}.tiff", 2)
     with pytest.raises(ValueError, match="int16"):
@@ -225,7 +239,8 @@ def test_a_unit_that_fits_badly_is_taken_if_it_is_insisted_on(tmp_path):
     ("unit", "words"),
     [
         ("um", r"--unit um cannot be: .* --unit mm fits"),
-        ("m", "cannot be metres"),
+        ("m", r"--unit m cannot be: .* --unit mm fits"),
+        ("0", "expected one of um, mm"),
         ("furlong", "expected one of um, mm"),
     ],
 )
