@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
 import errno
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,6 +74,51 @@ def test_what_compares_with_and_without_adaptation_runs_a_preset_that_adapts(com
     config = config_of(parser().parse_args(command))
     assert config == FIRST
     assert config.adaptation.steps > 0
+
+
+def every_command() -> dict[str, argparse.ArgumentParser]:
+    (sub,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    told = {choice.dest: choice.help for choice in sub._choices_actions}
+    assert list(told) == list(sub.choices)
+    assert all(told.values())
+    return sub.choices
+
+
+@pytest.mark.parametrize("name", every_command())
+def test_every_word_of_a_command_has_a_help_with_an_example_that_works(name):
+    command = every_command()[name]
+    mute = [a.dest for a in command._actions if not (a.help or "").strip()]
+    assert mute == []
+    end = r"\nexample:\n  lsfa-lite (.+)\n\nexit status:\n  0 done\n(  1 .+\n)?  2 bad input.+\n"
+    ((example, _),) = re.findall(end, command.format_help())
+    assert parser().parse_args(shlex.split(example.partition(" >")[0])).run
+
+
+def test_every_option_of_the_program_itself_has_a_help():
+    assert [a.dest for a in parser()._actions if not a.help] == []
+
+
+def test_bash_completes_commands_options_choices_and_files(tmp_path, capsys):
+    pytest.importorskip("shtab", reason="completion is made by shtab")
+    if not (bash := shutil.which("bash")):
+        pytest.skip("no bash")
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+    (tmp_path / "model-of-mine").mkdir()
+
+    def completed(*words: str) -> set[str]:
+        typed = " ".join(map(shlex.quote, ["lsfa-lite", *words]))
+        code = f"source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; "
+        code += "$(complete -p lsfa-lite | sed 's/.* -F \\([^ ]*\\).*/\\1/'); echo ${COMPREPLY[@]}"
+        done = subprocess.run([bash, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        return set(done.stdout.split())
+
+    assert completed("recal") == {"recalibrate"}
+    assert completed("score", "--rep") == {"--report"}
+    assert completed("fit", "--preset", "paper") == {"paper", "paper_literal"}
+    assert completed("score", "model-") == {"model-of-mine"}
+    assert completed("completion", "z") == {"zsh"}
 
 
 class Asked:

@@ -18,31 +18,42 @@ from lsfa_lite.errors import LSFAError
 OUTPUT = Path("-")  # --json without a file
 
 
-def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Beside the method's own; `add_config` gives a command --preset, --set and --device."""
-    making = sub.add_parser("data", help="make the embedded data set, or convert Eyecandies")
-    making.add_argument("name", choices=["mini3d", "eyecandies"])
+def add_commands(command: Callable[..., argparse.ArgumentParser], add_config: Any) -> None:
+    """Beside the method's own; `command` makes one with an example and exit statuses in its help,
+    `add_config` gives it --preset, --set and --device.
+    """
+    seed, kinds = "of the parts that are made", "kinds of parts; by default "
+    making = command("data", "make the embedded data set, or convert Eyecandies", "data mini3d raw")
+    making.add_argument("name", choices=["mini3d", "eyecandies"], help="which data set")
     making.add_argument(
         "paths", type=Path, nargs="+", help="mini3d OUT, or eyecandies SRC OUT: folder to be made"
     )
-    making.add_argument("--seed", type=int, default=0)
-    making.add_argument(
-        "--nuisance", type=float, default=None, help="0 to 1: how much normal parts vary"
-    )
-    making.add_argument(
-        "--categories", nargs="+", default=None, help="of mini3d's ten kinds; else the study's four"
-    )
+    making.add_argument("--seed", type=int, default=0, metavar="N", help=seed)
+    text = "0 to 1: how much normal parts vary"
+    making.add_argument("--nuisance", type=float, metavar="X", help=text)
+    text = f"{kinds}the study's four of mini3d's ten, or all of Eyecandies"
+    making.add_argument("--categories", nargs="+", metavar="NAME", help=text)
     making.set_defaults(run=data)
 
-    whole = sub.add_parser("demo", help="the whole way on the embedded data set")
-    whole.add_argument("--out", type=Path, default=None, help="keep the data here")
-    whole.add_argument("--seed", type=int, default=0)
-    whole.add_argument("--categories", nargs="+", default=None)
+    whole = command(
+        "demo",
+        "the whole way on the embedded data set, without adaptation and with it",
+        "demo --categories ring",
+    )
+    whole.add_argument("--out", type=Path, help="keep the data here; by default it is removed")
+    whole.add_argument("--seed", type=int, default=0, metavar="N", help=seed)
+    text = f"{kinds}the study's four"
+    whole.add_argument("--categories", nargs="+", metavar="NAME", help=text)
     add_json(whole, "the figures")
-    add_config(whole)
-    whole.set_defaults(run=demo, preset="first")  # which adapts: the demo compares with and without
+    add_config(whole, "first")  # which adapts: the demo compares with and without
+    whole.set_defaults(run=demo)
 
-    again = sub.add_parser("reproduce", help="run the paper's tables and figures")
+    again = command(
+        "reproduce",
+        "run the paper's tables and figures",
+        "reproduce table4 --out runs --categories ring",
+        "a run failed; the others are done",
+    )
     again.add_argument(
         "tables",
         nargs="+",
@@ -53,25 +64,34 @@ def add_commands(sub: Any, add_config: Callable[[argparse.ArgumentParser], None]
     )
     again.add_argument("--out", type=Path, required=True, help="records, and the parts of mini3d")
     again.add_argument("--data", type=Path, help="cleaned data in MVTec 3D-AD's layout; or mini3d")
-    again.add_argument("--categories", nargs="+", default=None)
-    again.add_argument("--seeds", type=int, default=3, help="how many: 0, 1, ...")
-    again.add_argument("--nuisance", type=float, help="mini3d: 0 to 1, how much good parts vary")
+    text = f"{kinds}the study's four, or all of --data"
+    again.add_argument("--categories", nargs="+", metavar="NAME", help=text)
+    again.add_argument("--seeds", type=int, default=3, metavar="N", help="how many: 0, 1, ...")
+    text = "mini3d: 0 to 1, how much good parts vary"
+    again.add_argument("--nuisance", type=float, metavar="X", help=text)
     again.add_argument("--resume", action="store_true", help="keep the runs that are done")
-    again.add_argument("--engine", choices=["local", "ray"], default="local")
-    again.add_argument("--workers", type=int, default=1, help="local: processes")
-    again.add_argument("--address", default=None, help="ray: of a running cluster; else here")
-    again.add_argument("--gpus", type=float, default=0, help="ray: share of a GPU per run")
-    again.add_argument("--json", action="store_true", help="a JSON object a line, not tables")
-    add_config(again)
-    again.set_defaults(run=reproduce, preset="first")  # that of the records in the book
+    text = "what runs them: this machine's processes, or Ray"
+    again.add_argument("--engine", choices=["local", "ray"], default="local", help=text)
+    again.add_argument("--workers", type=int, default=1, metavar="N", help="local: processes")
+    again.add_argument("--address", help="ray: of a running cluster; else here")
+    text = "ray: share of a GPU per run"
+    again.add_argument("--gpus", type=float, default=0, metavar="X", help=text)
+    again.add_argument("--json", action="store_true", help="print a JSON object a run, not tables")
+    add_config(again, "first")  # that of the records in the book
+    again.set_defaults(run=reproduce)
 
-    times = sub.add_parser("bench", help="time every stage, beside what others need for it")
-    times.add_argument("--device", default="cpu")
+    times = command(
+        "bench",
+        "time every stage, beside what others need for it",
+        "bench --quick --json times.json",
+        "a stage failed",
+    )
+    times.add_argument("--device", default="cpu", help="of torch: cpu, cuda, cuda:1")
     add_json(times, "the measurements")
     times.add_argument("--quick", action="store_true", help="smaller sizes, within four minutes")
     times.set_defaults(run=bench)
 
-    add_teaching(sub)
+    add_teaching(command)
 
 
 def add_json(command: argparse.ArgumentParser, what: str) -> None:

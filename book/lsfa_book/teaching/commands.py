@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 BOOK = "folder with the chapters' notebooks (default: book, where there is one, else here)"
 EDITIONS = ("reading", "student", "instructor")
 
 
-def add_teaching(sub: Any) -> None:
-    marking = sub.add_parser("grade", help="mark students' notebooks, each within walls")
-    marking.add_argument("notebooks", type=Path, nargs="+", metavar="NOTEBOOK.ipynb")
+def add_teaching(command: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "mark students' notebooks, each within walls"
+    marking = command("grade", text, "grade inbox/*.ipynb --out marks.csv --seed 7")
+    marking.add_argument(
+        "notebooks", type=Path, nargs="+", metavar="NOTEBOOK.ipynb", help="CHAPTER-STUDENT.ipynb"
+    )
     marking.add_argument(
         "--out", type=Path, required=True, help="marks.csv, with the columns of nbgrader's export"
     )
@@ -43,7 +46,11 @@ def add_teaching(sub: Any) -> None:
     )
     marking.set_defaults(run=grade)
 
-    making = sub.add_parser("editions", help="the chapters to read, to fill in, to teach from")
+    making = command(
+        "editions",
+        "the chapters to read, to fill in, to teach from",
+        "editions course --edition student --edition instructor",
+    )
     making.add_argument("out", type=Path, metavar="OUT", help="OUT/EDITION/CHAPTER.ipynb")
     making.add_argument(
         "--edition",
@@ -55,7 +62,7 @@ def add_teaching(sub: Any) -> None:
     making.add_argument("--book", type=Path, help=BOOK)
     making.set_defaults(run=editions)
 
-    showing = sub.add_parser("slides", help="each chapter as slides that need no network")
+    showing = command("slides", "each chapter as slides that need no network", "slides slides")
     showing.add_argument("out", type=Path, metavar="OUT", help="OUT/CHAPTER.html, OUT/index.html")
     showing.add_argument("--book", type=Path, help=BOOK)
     showing.set_defaults(run=slides)
