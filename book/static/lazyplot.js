@@ -71,6 +71,14 @@
       wanted = point.curveNumber === cloud ? patch[point.pointNumber] : point.y * grid + point.x;
       drawing = drawing.then(show);
     });
+    const field = {type: "number", min: 0, max: grid * grid - 1, className: "by-keys", ariaLabel: "patch"};
+    const typed = Object.assign(document.createElement("input"), field);
+    typed.addEventListener("input", () => {
+      if (typed.value === "" || !typed.checkValidity()) return;
+      wanted = Number(typed.value);
+      drawing = drawing.then(show);
+    });
+    plot.before(typed);
   };
 
   // Clouds that swing until a hand takes them; they stand still for whoever wants less motion.
@@ -79,7 +87,7 @@
     const scenes = Object.keys(plot.layout).filter(key => /^scene/.test(key));
     const {x, y, z} = plot.layout[scenes[0]].camera.eye;
     let held = false, seen = true, start;
-    for (const touch of ["pointerdown", "wheel"])
+    for (const touch of ["pointerdown", "wheel", "keydown"])
       plot.addEventListener(touch, () => held = true, {once: true, capture: true, passive: true});
     new IntersectionObserver(([entry]) => seen = entry.isIntersecting).observe(plot);
     const step = async time => {
@@ -150,6 +158,49 @@
     return flip;
   };
 
+  // Plotly's menus and sliders know no keys: the same choices as real lists, seen while they are focused.
+  const listChoices = plot => {
+    for (const [kind, entries] of [["updatemenus", "buttons"], ["sliders", "steps"]])
+      (plot.layout[kind] ?? []).forEach((own, place) => {
+        const name = own.currentvalue?.prefix?.replace(/[:\s]+$/, "") || "shown";
+        const list = Object.assign(document.createElement("select"), {className: "by-keys", ariaLabel: name});
+        list.append(...own[entries].map(({label}, i) => new Option(label ?? `${i + 1}`)));
+        const known = () => list.selectedIndex = plot.layout[kind][place].active ?? 0;
+        known();
+        list.addEventListener("focus", known);
+        list.addEventListener("change", async () => {
+          const chosen = list.selectedIndex, {method = "restyle", args} = own[entries][chosen];
+          await Plotly[method](plot, ...args);
+          await Plotly.relayout(plot, {[`${kind}[${place}].active`]: chosen});
+        });
+        plot.before(list);
+      });
+  };
+
+  // A cloud turns by the arrow keys, and comes closer by plus and minus.
+  const turnByKeys = plot => {
+    const scenes = Object.keys(plot.layout).filter(key => /^scene/.test(key));
+    if (!scenes.length) return;
+    Object.assign(plot, {tabIndex: 0, role: "application"});
+    plot.ariaLabel = "Cloud of points: arrow keys turn it, plus and minus bring it closer or farther";
+    const turns = {ArrowLeft: [-0.15, 0, 1], ArrowRight: [0.15, 0, 1], ArrowUp: [0, 0.15, 1],
+      ArrowDown: [0, -0.15, 1], "+": [0, 0, 0.9], "-": [0, 0, 1.1]};
+    plot.addEventListener("keydown", event => {
+      if (event.target !== plot || !turns[event.key] || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      const [around, over, far] = turns[event.key];
+      const {eye, up} = plot._fullLayout[scenes[0]].camera;
+      const [side, high, deep] = Math.abs(up.z) > Math.abs(up.y) ? ["x", "z", "y"] : ["x", "y", "z"];
+      const radius = Math.hypot(eye.x, eye.y, eye.z);
+      const angle = Math.atan2(eye[side], eye[deep]) + around;
+      const height = Math.asin(eye[high] / radius) + over * Math.sign(up[high]);
+      const lat = Math.max(-1.5, Math.min(1.5, height)), reach = far * radius;
+      const moved = {[side]: reach * Math.cos(lat) * Math.sin(angle), [high]: reach * Math.sin(lat),
+        [deep]: reach * Math.cos(lat) * Math.cos(angle)};
+      Plotly.relayout(plot, Object.fromEntries(scenes.map(scene => [`${scene}.camera.eye`, moved])));
+    });
+  };
+
   // A tool bar must not lie over a menu, a slider or a legend: where they would meet, it goes.
   const makeRoom = plot => {
     const bar = plot.querySelector(".modebar");
@@ -171,6 +222,8 @@
       await Plotly.newPlot(plot, figure.data, figure.layout, {responsive: true, displaylogo: false});
       await Plotly.relayout(plot, ink(plot.layout));
       await flip?.();
+      listChoices(plot);
+      turnByKeys(plot);
       makeRoom(plot);
       plot.on("plotly_afterplot", () => makeRoom(plot));
       if (figure.layout.meta?.linked) link(plot);

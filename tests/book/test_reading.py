@@ -30,6 +30,7 @@ HEAD = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>A page</title>'
     '<link rel="stylesheet" href="book.css">'
     '<script defer src="lazyplot.js"></script><script defer src="tips.js"></script>'
+    '<script defer src="scrolling.js"></script>'
 )
 
 
@@ -39,7 +40,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     home = tmp_path_factory.mktemp("page")
     (home / "plotly").mkdir()
     shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", home / "plotly")
-    for name in ("book.css", "lazyplot.js", "tips.js"):
+    for name in ("book.css", "lazyplot.js", "tips.js", "scrolling.js"):
         shutil.copy(STATIC / name, home)
     (home / "glossary.html").write_text(HEAD + "<h1>Glossary</h1><p id=term-bank>A queue.")
 
@@ -87,6 +88,48 @@ def test_a_tool_bar_is_there_where_it_covers_nothing(
         figure.locator(".lazyplot-canvas").hover(position={"x": 200, "y": 200})
     assert figure.locator(".modebar").is_visible() == seen
     context.close()
+
+
+def test_a_figure_is_worked_by_keys(browser: Any, page: Callable[[str], str]):
+    """Its menu and its slider from real lists, its cloud by arrows; a reader hears their names."""
+    figure = go.Figure([go.Scatter3d(x=[1, 2], y=[1, 2], z=[1, 2]) for _ in range(3)])
+    choices = [
+        {"label": f"trace {i}", "args": ["visible", [i == k for k in range(3)]]} for i in range(3)
+    ]
+    figure.update_layout(
+        updatemenus=[{"buttons": choices, "active": 1}],
+        sliders=[{"steps": choices, "currentvalue": {"prefix": "which: "}}],
+        scene={"camera": {"eye": {"x": 0, "y": 0, "z": -2}, "up": {"x": 0, "y": -1, "z": 0}}},
+        meta={"alt": "Two points"},
+    )
+    tab = browser.new_page(viewport={"width": 1200, "height": 800})
+    box = BookRenderer().to_mimebundle(figure.to_dict())["text/html"]
+    canvas = test_pages.drawn(tab, page(box)).locator(".lazyplot-canvas")
+    shown = "plot => plot.data.map(trace => trace.visible)"
+    tab.keyboard.press("Tab")
+    menu = tab.get_by_label("shown")
+    assert menu.evaluate("e => e === document.activeElement && e.value") == "trace 1"
+    assert menu.bounding_box()["width"] > 40, "whoever comes by keys must see it"
+    tab.keyboard.press("ArrowDown")
+    tab.wait_for_timeout(500)
+    assert canvas.evaluate(shown) == [False, False, True]
+    assert canvas.evaluate("plot => plot.layout.updatemenus[0].active") == 2
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("ArrowDown")
+    tab.wait_for_timeout(500)
+    assert canvas.evaluate(shown) == [False, True, False]
+    assert tab.get_by_label("which").evaluate("e => e.value") == "trace 1"
+    tab.keyboard.press("Tab")
+    assert "arrow keys" in canvas.get_attribute("aria-label")
+    eye = "plot => Object.values(plot._fullLayout.scene._scene.getCamera().eye)"
+    for key in ("ArrowRight", "ArrowUp", "+"):
+        tab.keyboard.press(key)
+        tab.wait_for_timeout(500)
+    x, y, z = canvas.evaluate(eye)
+    assert x < 0 or x > 0
+    assert y < 0, "up is where y is negative"
+    assert (x * x + y * y + z * z) ** 0.5 == pytest.approx(0.9 * 2, rel=1e-3)
+    tab.close()
 
 
 # --- terms and symbols ----------------------------------------------------------------------
@@ -176,6 +219,24 @@ def test_a_term_is_a_plain_link_without_scripts(browser: Any, page: Callable[[st
     tab.locator(".glossary-term").tap()
     tab.wait_for_url("**/glossary.html#term-bank")
     context.close()
+
+
+def test_a_wide_table_is_scrolled_by_keys(browser: Any, page: Callable[[str], str]):
+    tab = browser.new_page(viewport={"width": 400, "height": 600})
+    style = 'pst-scrollable-table-container" style="overflow:auto'
+    box = f'<div class="{style}"><div style="width:{{}}px">a'
+    tab.goto(page(f"{box.format(900)}</div></div>{box.format(90)}</div></div>"))
+    wide, narrow = tab.locator(".pst-scrollable-table-container").all()
+    assert narrow.get_attribute("tabindex") is None
+    tab.keyboard.press("Tab")
+    for _ in range(3):
+        tab.keyboard.press("ArrowRight")
+    tab.wait_for_timeout(500)
+    assert wide.evaluate("e => e.scrollLeft") > 0
+    tab.set_viewport_size({"width": 1200, "height": 600})
+    tab.wait_for_timeout(300)
+    assert wide.get_attribute("role") is None
+    tab.close()
 
 
 # --- the foot of a page, and the repository ---------------------------------------------------
