@@ -251,7 +251,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
     detector = LSFADetector.load(arguments.model, arguments.device)
     test = MVTec3D(arguments.root, arguments.category).test
-    warn_if_padded(arguments.root)
+    warn_if_padded(arguments.root, detector.background)
     describe_ahead(arguments, detector, test)
     table = evaluate(detector.score(test, progress=True), test, progress=True)
     print(json.dumps(table, indent=2) if arguments.json else evaluation_table(table))

@@ -351,9 +351,18 @@ def background_of(root: str | Path) -> BackgroundConfig | None:
         raise FileError(f"{path}: {error}; clean anew into another folder") from error
 
 
-def warn_if_padded(root: str | Path) -> None:
-    """Log that metrics of this root may count pixels that no camera took."""
+def warn_if_padded(root: str | Path, trained: BackgroundConfig | None = None) -> None:
+    """Log that metrics of this root may count pixels that no camera took.
+
+    Or that it was not cleaned, where that is known of what a detector was `trained` on.
+    """
     how = background_of(root)
+    if trained is not None and how is None:
+        logger.warning(
+            "%s: not cleaned by lsfa-lite, and the model's training data was: where a table is "
+            "still there, scores mislead",
+            root,
+        )
     if how is not None and how.pad:
         logger.warning(
             "%s: pad is true: the frames may hold added pixels, AUPRO and P-AUROC count them; "

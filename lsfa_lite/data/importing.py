@@ -110,6 +110,7 @@ class Plan:
         """Commands that can be typed now, one after the other; none if nothing was written."""
         there = [scan for scan in self.scans if self.is_there(scan)]
         root, name, some = self.folder.parent, self.folder.name, there[:: len(there) // PROBES or 1]
+        root = root if root.name.strip(".") else root.resolve()
         tables = [has_table(self.folder / where(s), s.name) for s in some if s.entry.xyz]
         lines = []
         if sum(tables) * 2 > len(tables):
@@ -229,7 +230,11 @@ TEXTS = (".json", ".yaml", ".yml", ".txt", ".md", ".csv", ".log")  # not worth a
 
 def walk(top: Path, leave: set[Path]) -> Iterator[Path]:
     """Files below, in order of names, without hidden ones and without the folders to leave."""
-    for folder, inside, files in os.walk(top):
+
+    def closed(error: OSError) -> None:
+        raise error
+
+    for folder, inside, files in os.walk(top, onerror=closed):
         hidden = (".", "__MACOSX")
         inside[:] = sorted(n for n in inside if not n.startswith(hidden))
         inside[:] = [n for n in inside if Path(folder, n).resolve() not in leave]

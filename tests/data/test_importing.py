@@ -520,6 +520,19 @@ def test_the_whole_folder_may_be_called_good(tmp_path):
     check_scans(good_scans(tmp_path / "out"), range(4))
 
 
+@pytest.mark.parametrize("out", [".", "../here"])
+def test_what_is_printed_names_a_folder_beside_wherever_one_stands(tmp_path, monkeypatch, out):
+    fill(beside_of(tmp_path / "own"), LAYOUTS["folders"], 2)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    planned = plan("../own", out)
+    planned.run()
+    _, clean, src, cleaned = shlex.split(planned.next()[0])
+    assert clean == "clean"
+    assert (tmp_path / "here" / src / "own").is_dir()
+    assert (tmp_path / "here" / cleaned).resolve() == tmp_path / "here-clean"
+
+
 @pytest.mark.parametrize("place", ["../../x/0000", "train/good/../0000", "train", 3])
 def test_a_manifest_leads_nowhere_else(tmp_path, place):
     own = fill(beside_of(tmp_path / "own"), LAYOUTS["folders"], 2)

@@ -43,6 +43,7 @@ def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     for i in range(4):
         write_sample(folder / "raw/ring/train/good", f"{i:03d}", raw(i))
+    write_sample(folder / "raw/ring/test/good", "000", raw(0, "test/good"))
     for i in range(2):
         write_sample(folder / "raw/ring/test/hole", f"{i:03d}", raw(i, "test/hole"))
     clean_folder(folder / "raw", folder / "clean", HOW)
@@ -92,6 +93,14 @@ def test_a_model_that_remembers_nothing_is_as_before(bench, tmp_path, caplog):
     caplog.clear()
     assert score(bench, "old", "raw/ring/test/hole", tmp_path / "b") == as_is
     assert not caplog.records
+
+
+def test_evaluate_warns_of_a_data_set_that_is_not_cleaned(bench, caplog):
+    for kind in ("raw", "clean"):
+        assert main(["evaluate", str(bench / "model"), str(bench / kind), "ring", "--json"]) == 0
+    told = [r.getMessage() for r in caplog.records if "not cleaned by lsfa-lite" in r.getMessage()]
+    assert len(told) == 1
+    assert told[0].startswith(f"{bench / 'raw'}: ")
 
 
 def test_recalibrate_on_raw_scans_makes_the_model_of_the_cleaned_ones(bench, tmp_path, caplog):
