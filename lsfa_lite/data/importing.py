@@ -1,18 +1,14 @@
 """People's own folders -> a data set in MVTec 3D-AD's layout; nothing of theirs is touched.
 
-`plan` reads names, and a few scans for their unit; `Plan.run` writes. What a file is, folders and
-names say (`scans.WORDS`), in any order: good/rgb/1.png, color/good/1.png, good/1/color.png,
-good/1_color.png are the same. So do words for splits, for good parts, and for defects in general;
-any other folder's name is that of a defect.
+`plan` reads names (`data.layouts`), and a few scans for their unit; `Plan.run` writes.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,53 +20,20 @@ from tqdm.auto import tqdm
 from lsfa_lite.config import BackgroundConfig
 from lsfa_lite.data.background import SETTINGS, table_plane
 from lsfa_lite.data.depth import raw_cloud, stored
-from lsfa_lite.data.files import (
-    read_ids,
-    read_mask,
-    read_rgb,
-    write_png,
-    write_sample,
-    written_beside,
-)
+from lsfa_lite.data.files import read_ids, read_rgb, write_png, write_sample, written_beside
 from lsfa_lite.data.intrinsics import Intrinsics
+from lsfa_lite.data.layouts import Place, Scan, gather, labelled
 from lsfa_lite.data.processes import in_processes
 from lsfa_lite.data.sample import valid_pixels
-from lsfa_lite.data.scans import (
-    CLOUDS,
-    PICTURES,
-    ROLES,
-    SPLITS,
-    Batch,
-    Entry,
-    composed,
-    read_scan,
-    role_and_stem,
-)
+from lsfa_lite.data.scans import SPLITS, Batch, Entry, composed, read_scan
 from lsfa_lite.data.units import FARTHEST, likely_unit, metres_of, name_of, outliers, spelled
 
 MANIFEST = "import.json"  # in the category's folder: settings, and where each scan went
-SPLIT = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-SPLIT |= dict.fromkeys(("validation", "val", "valid"), "validation")
-GOOD = ("good", "ok", "normal")
-BAD = ("bad", "defect", "defects", "defective", "anomaly", "anomalies", "anomalous", "ng", "nok")
 SHARE = 0.2  # of the good parts, that validation gets; and the test, if it has none
 LEAST = 4  # good parts of which some are drawn
 PROBES = 5  # scans that are opened to judge the unit, and whether a table is there
 SPARSE = 0.1  # share of the pixels that is too few to be silent about
 ABSURD = 900.0  # a factor between units, by which nobody may insist
-
-Place = tuple[str, ...]  # names of folders, those that say what a file is (rgb/) left out
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One scan of theirs, and where it goes: root/category/split/entry.defect/.../name."""
-
-    key: str  # "good/0001", unique in their folder
-    name: str
-    entry: Entry
-    split: str | None  # None: a good one, not drawn yet
-    camera: Intrinsics | None = None
 
 
 @dataclass
@@ -194,141 +157,6 @@ def found(path: str | Path, top: Path) -> Path:
     return top / path if (top / path).is_dir() else Path(path)
 
 
-# what each file is
-
-
-def gather(
-    tops: dict[Place, Path], batch: Batch, said: list[str]
-) -> tuple[dict[Place, dict[str, dict[str, Path]]], dict[Place, Path]]:
-    """place -> role -> stem -> file, and place -> a folder, to be named."""
-    files: dict[Place, dict[str, dict[str, Path]]] = defaultdict(lambda: defaultdict(dict))
-    names, others = dict[Place, Path](), Counter[str]()
-    twice = set[tuple[Place, str]]()
-    for prefix, top in tops.items():
-        leave = {other.resolve() for other in tops.values()} - {top.resolve()}
-        for path in walk(top, leave):
-            if path.suffix.lower() not in PICTURES + CLOUDS:
-                others[path.suffix.lower() or path.name] += 1
-                continue
-            place, role, stem = what_is(path, top)
-            place = prefix + place
-            names.setdefault(place, path.parent)
-            if (first := files[place][role].setdefault(stem, path)) != path:
-                text = f"{path}: {first.name} of the same stem is {role} too; remove one"
-                batch.pass_over(ValueError(text))
-                twice.add((place, stem))
-    for place, stem in twice:  # which of the two is meant, nobody knows
-        for some in files[place].values():
-            some.pop(stem, None)
-    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(others.items()) if kind not in TEXTS)
-    said += [f"left out: {kinds} files"] if kinds else []
-    return dict(files), names
-
-
-TEXTS = (".json", ".yaml", ".yml", ".txt", ".md", ".csv", ".log")  # not worth a word
-
-
-def walk(top: Path, leave: set[Path]) -> Iterator[Path]:
-    """Files below, in order of names, without hidden ones and without the folders to leave."""
-
-    def closed(error: OSError) -> None:
-        raise error
-
-    for folder, inside, files in os.walk(top, onerror=closed):
-        hidden = (".", "__MACOSX")
-        inside[:] = sorted(n for n in inside if not n.startswith(hidden))
-        inside[:] = [n for n in inside if Path(folder, n).resolve() not in leave]
-        yield from (Path(folder, name) for name in sorted(files) if not name.startswith(hidden))
-
-
-def what_is(path: Path, top: Path) -> tuple[Place, str, str]:
-    """Its place, its role, its stem. One scan a folder (7/color.png): its name is the stem."""
-    place = tuple(composed(name) for name in path.parent.relative_to(top).parts)
-    said = [i for i, name in enumerate(place) if name.lower() in ROLES]
-    role = ROLES[place[said[-1]].lower()] if said else None
-    place = place[: said[-1]] + place[said[-1] + 1 :] if said else place
-    role, stem = role_and_stem(path, role)
-    return (place, role, stem) if stem else (place[:-1], role, place[-1] if place else top.name)
-
-
-def meant(place: Place) -> tuple[str | None, str | None]:
-    """Split and kind ("good", or a defect's name) that the folders' names say; None: nothing."""
-    split = next((SPLIT[name.lower()] for name in place if name.lower() in SPLIT), None)
-    names = [name for name in place if name.lower() not in SPLIT]
-    names = [name for name in names if name.lower() not in ROLES] or names
-    if any(name.lower() in GOOD for name in names):
-        return split, "good"
-    defects = [name for name in names if name.lower() not in BAD]
-    if defects or names:
-        return "test", defects[0] if defects else "defect"
-    return split, "good" if split in ("train", "validation") else None
-
-
-def labelled(
-    files: dict[Place, dict[str, dict[str, Path]]],
-    names: dict[Place, Path],
-    batch: Batch,
-    said: list[str],
-) -> list[Scan]:
-    """All scans with what they are; those that cannot be told, or lack a file, are left out."""
-    masks = {(meant(p)[1], stem): path for p, f in files.items() for stem, path in f["gt"].items()}
-    both = any(set(f["rgb"]) & set(f["xyz"]) for f in files.values())
-    if not both:
-        check_pairs(files)
-    is_good = any(meant(place)[1] == "good" for place in files)
-    scans, used = list[Scan](), set[Path | None]()
-    for place, roles in files.items():
-        split, kind = meant(place)
-        told = Counter[str]()
-        for stem in sorted({*roles["rgb"], *roles["xyz"]}):
-            gt = roles["gt"].get(stem) or masks.get((kind, stem))
-            used.add(gt)
-            entry = Entry(roles["rgb"].get(stem), roles["xyz"].get(stem), gt)
-            try:
-                its = label_of(entry, kind, both) or ("" if split or is_good else "good")
-            except Batch.REFUSED as error:
-                batch.pass_over(error)
-                continue
-            told[its] += 1
-            if its:
-                goes = split if its == "good" else "test"
-                entry = replace(entry, label=int(its != "good"), defect=its)
-                scans.append(Scan("/".join((*place, stem)), stem, entry, goes))
-        said += [told_of(names[place], its, n, split, kind) for its, n in told.items()]
-    if lone := sorted({path for f in files.values() for path in f["gt"].values()} - used):
-        said.append(f"{len(lone)} masks without a scan, left out: {lone[0]} ...")
-    return scans
-
-
-def label_of(entry: Entry, kind: str | None, both: bool) -> str | None:
-    """Its folder's, or its mask's. FileNotFoundError where one of `both` files is missing."""
-    if both and not (entry.rgb and entry.xyz):
-        what = "3D" if entry.xyz is None else "rgb"
-        raise FileNotFoundError(f"{entry.path}: has no {what} file of the same stem; others have")
-    if kind or entry.gt is None:
-        return kind
-    return "defect" if read_mask(entry.gt).any() else "good"
-
-
-def told_of(folder: Path, its: str, count: int, split: str | None, kind: str | None) -> str:
-    if not its:
-        cure = "give them masks, or folders good/ and one a defect; `lsfa-lite score` takes them"
-        return f"{folder}: {count} scans left out: good or not? {cure}"
-    goes = f"test/{its}" if its != "good" else f"{split}/good" if split else "good parts"
-    why = "" if kind else " (nothing says otherwise; --good DIR names the good ones)"
-    why = " (by their masks)" if not kind and its != "good" else why
-    return f"{folder}: {count} scans -> {goes}{why}"
-
-
-def check_pairs(files: dict[Place, dict[str, dict[str, Path]]]) -> None:
-    """ValueError where there are pictures and clouds, and no two belong together."""
-    first = {r: [p for f in files.values() for p in f[r].values()][:1] for r in ("rgb", "xyz")}
-    if first["rgb"] and first["xyz"]:
-        (rgb,), (xyz,) = first.values()
-        raise ValueError(f"{rgb} and {xyz}: no picture has a cloud or depth of the same stem; name "
-                         "them alike (0001_color.png and 0001_depth.png)")  # fmt: skip
-
-
 # its camera and its unit
 
 
@@ -370,7 +198,7 @@ def probed(scans: list[Scan], metres: float | None, unit: str | None, top: Path)
         raise ValueError(f"{text}: add --unit {likely}, or --unit {name_of(assumed)} to insist")
     if reach > FARTHEST or not 1 / ABSURD < metres / metres_of(likely) < ABSURD:
         raise ValueError(f"--unit {unit} cannot be: {text}; --unit {likely} fits")
-    return [*said, f"unit: --unit {unit} is taken, though {likely} would fit better"]
+    return [*said, f"unit: --unit {unit} is taken, though --unit {likely} would fit better"]
 
 
 def looked_at(
@@ -516,7 +344,8 @@ def bring(scan: Scan, folder: Path, metres: float | None) -> tuple[str, str] | N
         ids = np.minimum(read_ids(entry.gt), 255).astype(np.uint8) if entry.gt else None
         if metres is None and sample.xyz is not None and (other := likely_unit(sample.xyz)):
             raise ValueError(
-                f"{entry.xyz}: seems to be in another unit ({other.name}) than the rest"
+                f"{entry.xyz}: seems to be in another unit ({other.name}) than the rest; "
+                "mend it, or insist with --unit"
             )
         if entry.label == 0 and ids is not None and ids.any():
             raise ValueError(f"{entry.gt}: a defect is marked on a good part; move it, or empty it")

@@ -232,7 +232,7 @@ def test_a_unit_that_fits_badly_is_taken_if_it_is_insisted_on(tmp_path):
     for path in (tmp_path / "own").glob("*.npy"):
         np.save(path, np.load(path) / 10)
     planned = plan(tmp_path / "own", tmp_path / "out", unit="m")
-    assert "unit: --unit m is taken, though dm would fit better" in planned.said
+    assert "unit: --unit m is taken, though --unit dm would fit better" in planned.said
 
 
 @pytest.mark.parametrize(
