@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["LSFA_CACHE"] = tempfile.mkdtemp(prefix="lsfa-test-cache-")
@@ -57,3 +60,42 @@ def quick() -> Config:
 def without(sample: Sample, name: str) -> Sample:
     """The same scan without its "rgb" or its "xyz"."""
     return dataclasses.replace(sample, **{name: None})
+
+
+# --- a real browser ---------------------------------------------------------------------------
+
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def unavailable(variable: str, reason: str) -> None:
+    """Skip the test, or fail it where the variable says that nothing may be missing."""
+    if os.environ.get(variable):
+        pytest.fail(f"{reason} ({variable} is set)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")  # no longer: it has an event loop running
+def browser() -> Iterator[Any]:
+    names = ("chromium", "chromium-browser", "chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        unavailable("LSFA_REQUIRE_BROWSER", "no Chromium: install it, or set CHROMIUM to its path")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        unavailable("LSFA_REQUIRE_BROWSER", "no playwright: pip install playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
+        yield browser
+        browser.close()

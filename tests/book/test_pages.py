@@ -24,7 +24,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import plotly
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, unavailable
 
 from lsfa_book.figures import switches
 from lsfa_book.figures.renderer import BookRenderer
@@ -40,19 +40,6 @@ LARGEST_PAGE = 400_000  # bytes of HTML
 LARGEST_NOTEBOOK = 500_000  # bytes in git
 CHECKED_CELLS = 3  # per chapter: printed numbers that nbval compares
 
-BROWSER_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--no-first-run",
-]
-
 
 def load(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -66,12 +53,6 @@ def load(path: Path) -> Any:
 PAGES = list(
     load(ROOT / "book" / "build.py").pages(yaml.safe_load((ROOT / "book/_toc.yml").read_text()))
 )
-
-
-def unavailable(variable: str, reason: str) -> None:
-    if os.environ.get(variable):
-        pytest.fail(f"{reason} ({variable} is set)")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -93,23 +74,6 @@ def site(book: Path) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = (
-        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    )
-    if path is None:
-        unavailable("LSFA_REQUIRE_BROWSER", "no Chromium: install it, or set CHROMIUM to its path")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        unavailable("LSFA_REQUIRE_BROWSER", "no playwright: pip install playwright")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_FLAGS)
-        yield browser
-        browser.close()
 
 
 # --- the files ------------------------------------------------------------------------------
