@@ -39,7 +39,7 @@ def written(path, *cells):
 def graded(path, *cells, seed=None, limits=QUICK, whole=False):
     row = grade(written(path / "on-your-own-bench_ann.ipynb", *cells), seed, limits, whole)
     assert row.assignment == "on-your-own-bench"
-    assert row.max_score == 4
+    assert row.max_score == 7
     return row
 
 
@@ -223,13 +223,13 @@ def test_the_command_marks_a_class_and_a_bad_file_does_not_stop_it(tmp_path, cap
     rows = list(csv.DictReader(out.open()))
     assert list(rows[0]) == list(marks.COLUMNS)
     assert [row["student_id"] for row in rows] == ["ann", "'=cmd()", "torn"]
-    assert [row["score"] for row in rows] == ["2.0", "0.0", "0"]
+    assert [row["score"] for row in rows] == ["3.0", "0.0", "0"]
     assert rows[1]["timestamp"] == "2026-11-28 10:00:00 UTC"
     assert rows[2]["incidents"].startswith("unreadable")
     ann, bob, _ = json.loads(told.read_text())["notebooks"]
     assert ann["marks"][0] == {
         **{"exercise": "on-your-own-bench/line", "words": RIGHT},
-        **{"score": 2.0, "max_score": 2.0},
+        **{"score": 3.0, "max_score": 3.0},
     }
     assert bob["marks"][0]["words"].startswith("It raised TypeError: 'int' object is not callable")
     assert "ann" in capsys.readouterr().out

@@ -14,7 +14,12 @@ def add_teaching(command: Callable[..., argparse.ArgumentParser]) -> None:
     text = "mark students' notebooks, each within walls"
     marking = command("grade", text, "grade inbox/*.ipynb --out marks.csv --seed 7")
     marking.add_argument(
-        "notebooks", type=Path, nargs="+", metavar="NOTEBOOK.ipynb", help="CHAPTER-STUDENT.ipynb"
+        "notebooks",
+        type=Path,
+        nargs="+",
+        metavar="NOTEBOOK.ipynb",
+        help="submitted/STUDENT/ASSIGNMENT/CHAPTER.ipynb, as nbgrader has them, or "
+        "CHAPTER_STUDENT.ipynb",
     )
     marking.add_argument(
         "--out", type=Path, required=True, help="marks.csv, with the columns of nbgrader's export"

@@ -117,7 +117,7 @@ def _short(text: str) -> str:
         for sentence in re.split(r"(?<=[.?!:])\s+(?=[A-Z*`$\[(\"])", " ".join(paragraph.split())):
             count += len(sentence.split())
             if kept and count > WORDS:
-                return " ".join(kept)
+                return " ".join(kept).rstrip() + " ..."
             kept.append(sentence)
         kept.append("\n\n")
     return " ".join(kept).strip()

@@ -98,18 +98,7 @@ def instructor(whole: Notebook, chapter: str) -> Notebook:
 
 def front(chapter: str) -> str:
     """The teacher's page of a chapter, in Markdown."""
-    plan = plans.plan(chapter)
-    lines = ["## For whoever teaches this chapter\n", plan["aim"].strip() + "\n"]
-    for minutes, title in ((45, "Forty-five minutes"), (90, "Ninety minutes")):
-        lines += [f"### {title}\n", plans.table(chapter, minutes)]
-    lines += ["### Where students go wrong\n"]
-    lines += [f"- {mistake.strip()}" for mistake in plan["mistakes"]]
-    lines += ["\n### For the board\n"]
-    lines += [f"- {item['q'].strip()} *{item['a'].strip()}*" for item in plan["board"]]
-    lines += ["\n### For an exam\n"]
-    for item in plan["exam"]:
-        lines += [f"- ({item['marks']}) {item['q'].strip()}\n\n  *{item['a'].strip()}*"]
-    return "\n".join(lines) + "\n"
+    return f"## For whoever teaches this chapter\n\n{plans.lesson(chapter)}"
 
 
 def mistakes(exercise: str) -> str:

@@ -30,7 +30,27 @@ def _make(exercise: str) -> dict[str, Any]:
     return plan(chapter)["make"][short]
 
 
-def table(chapter: str, minutes: int) -> str:
-    """The plan of a lesson of 45 or 90 minutes, in Markdown."""
-    rows = [f"| {step[0]} | {str(step[1]).strip()} |" for step in plan(chapter)[f"plan{minutes}"]]
-    return "\n".join(["| min | |", "|--:|:--|", *rows]) + "\n"
+def lesson(chapter: str, folded: bool = False) -> str:
+    """Both plans of a chapter, where students go wrong, questions for the board and an exam.
+
+    folded  the answers are to be opened first, as the book's solutions
+    """
+    own = plan(chapter)
+    lines = [own["aim"], ""]
+    for minutes, title in ((45, "Forty-five minutes"), (90, "Ninety minutes")):
+        rows = [f"| {step[0]} | {step[1]} |" for step in own[f"plan{minutes}"]]
+        lines += [f"### {title}", "", "| min | |", "|--:|:--|", *rows, ""]
+    lines += ["### Where students go wrong", "", *(f"- {m}" for m in own["mistakes"]), ""]
+    lines += ["### For the board", ""]
+    for item in own["board"]:
+        lines += [item["q"], "", _answer(item["a"], folded), ""]
+    lines += ["### For an exam", ""]
+    for item in own["exam"]:
+        lines += [f"({item['marks']}) {item['q']}", "", _answer(item["a"], folded), ""]
+    return "\n".join(lines)
+
+
+def _answer(text: str, folded: bool) -> str:
+    if not folded:
+        return f"> {text}"
+    return f"<details>\n<summary>Answer</summary>\n\n{text}\n\n</details>"

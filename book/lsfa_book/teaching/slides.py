@@ -72,6 +72,7 @@ def _figure(figure: dict[str, Any]) -> str:
     """As a page of the book holds it, so that the book's own script draws it when it is seen."""
     layout = {k: v for k, v in figure["layout"].items() if k != "width"}
     layout["height"] = min(int(layout.get("height", TALLEST)), TALLEST)
+    layout["font"] = {**(layout.get("font") or {}), "size": 16}  # read from the last row
     alt = html.escape((layout.get("meta") or {}).get("alt", "Interactive figure"), quote=True)
     text = json.dumps({"data": figure["data"], "layout": layout}).replace("</", "<\\/")
     return (
