@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(abspath $(VENV))/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test quick install lint units notebooks pages mutants refresh gpu-wheels clean
+.PHONY: book test quick install lint units notebooks pages mutants exports refresh gpu-wheels clean
 
 book: install
 	$(BIN)/python book/build.py
@@ -36,6 +36,10 @@ pages: book
 # Not part of `make test`: half an hour, and a person must look at what it prints.
 mutants: install
 	$(BIN)/python tests/mutate.py
+
+# Every kind of detector to ONNX and through onnxruntime; `make test` takes LITE alone.
+exports: install
+	LSFA_EVERY_EXPORT=1 $(BIN)/pytest tests/bridges/test_onnx_bridge.py
 
 refresh: install
 	$(BIN)/python book/scripts/refresh_notebooks.py

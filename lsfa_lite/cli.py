@@ -186,6 +186,14 @@ def parser() -> argparse.ArgumentParser:
     add_device(evaluate)
     add_workers(evaluate)
 
+    command(
+        "export",
+        "write a model's colour half as an ONNX file",
+        "export model colour.onnx",
+        model=fitted,
+        out="file to be made",
+    )
+
     doctor = command(
         "doctor",
         "say what a data folder holds and what is wrong with it",

@@ -257,6 +257,17 @@ def evaluate(arguments: argparse.Namespace) -> None:
     print(json.dumps(table, indent=2) if arguments.json else evaluation_table(table))
 
 
+def export(arguments: argparse.Namespace) -> None:
+    from lsfa_lite.bridges.onnx import INPUTS, LIMITS, OUTPUTS, export
+    from lsfa_lite.detector import LSFADetector
+
+    about = export(LSFADetector.load(arguments.model), arguments.out)
+    print(
+        f"{arguments.out}: {', '.join(INPUTS)} -> {', '.join(OUTPUTS)}; S = {about['image_size']}"
+    )
+    print("\n".join(f"- {limit}" for limit in LIMITS))
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     from lsfa_lite.data.doctor import examine
 

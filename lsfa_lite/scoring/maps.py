@@ -94,7 +94,7 @@ def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
     flat = rearrange(images, "b c h w -> (b c) 1 h w")
     flat = F.conv2d(flat, kernel[None, None, :, None], padding=(radius, 0))
     flat = F.conv2d(flat, kernel[None, None, None, :], padding=(0, radius))
-    return rearrange(flat, "(b c) 1 h w -> b c h w", b=len(images))
+    return rearrange(flat, "(b c) 1 h w -> b c h w", c=images.shape[1])
 
 
 def map_of_scan(
