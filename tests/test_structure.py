@@ -19,7 +19,7 @@ from lsfa_lite import lazy
 METHOD = [
     "lazy",
     "errors",
-    "config: checked",
+    "config: checked choices",
     "data",
     "features",
     "adaptation",
