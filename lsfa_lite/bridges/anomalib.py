@@ -63,6 +63,8 @@ class AnomalibCategory(Category):
     """
 
     def __init__(self, datamodule: Any, intrinsics: Intrinsics | None = None):
+        if not hasattr(datamodule, "setup"):
+            raise ValueError(f"{type(datamodule).__name__}: expected a datamodule of anomalib")
         if not hasattr(datamodule, "test_data"):
             datamodule.setup()
         self.category = datamodule.category or datamodule.name
@@ -87,8 +89,11 @@ class AnomalibCategory(Category):
 def scans(dataset: Any, intrinsics: Intrinsics | None = None) -> Scans:
     """A dataset of anomalib's -> Scans, in its order; it pairs files by their order in a folder.
 
-    Raises ValueError for a picture that was paired with a cloud or a mask of another name.
+    Raises ValueError for a picture that was paired with a cloud or a mask of another name, and for
+    a dataset without labels (predict_dataloader's).
     """
+    if "label_index" not in getattr(dataset, "samples", ()):
+        raise ValueError(f"{type(dataset).__name__}: expected a labelled dataset of anomalib")
     entries = [_entry(row._asdict()) for row in dataset.samples.itertuples(index=False)]
     return Scans(entries, partial(read_scan, intrinsics=intrinsics))
 

@@ -18,6 +18,7 @@ does not do is in `LIMITS`, which goes into the file's metadata too.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import warnings
@@ -68,7 +69,9 @@ class ColourHalf(nn.Module):
 
     def __init__(self, detector: LSFADetector):
         super().__init__()
-        network, core, adaptation, fusion = _parts_of(detector)
+        network, core, adaptation, fusion = copy.deepcopy(
+            _parts_of(detector)
+        )  # it goes on as it is
         features, scoring = detector.config.features, detector.config.scoring
         self.network, self.size, self.least = network, network.image_size, features.min_foreground
         self.input, self.adaptor = adaptation.inputs["rgb"], adaptation.adaptors["rgb"]

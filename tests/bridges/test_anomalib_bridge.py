@@ -120,6 +120,15 @@ def test_files_that_anomalib_pairs_wrongly_are_refused(library, plain):
         AnomalibCategory(module)
 
 
+def test_what_is_no_datamodule_is_refused(root):
+    with pytest.raises(ValueError, match="str: expected a datamodule of anomalib"):
+        AnomalibCategory(str(root))
+    unlabelled = type("Module", (), {"setup": print, "category": "x", "test_data": root})
+    unlabelled.train_data = unlabelled.val_data = root
+    with pytest.raises(ValueError, match="Path: expected a labelled dataset of anomalib"):
+        AnomalibCategory(unlabelled())
+
+
 def test_depth_of_one_channel_needs_the_camera(library, root, plain):
     tifffile = pytest.importorskip("tifffile")
     for path in plain.glob("*_xyz/*.tiff"):

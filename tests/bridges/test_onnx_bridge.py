@@ -79,13 +79,15 @@ def agrees(detector, samples, found):
         assert bool(anomalous) is said.is_anomalous
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+# a quarter of a minute for each; all of them: make exports
+EXPORTED = list(CONFIGS) if os.environ.get("LSFA_EVERY_EXPORT") else ["lite"]
+
+
+@pytest.fixture(scope="module", params=EXPORTED)
 def exported(request, rings, tmp_path_factory):
     """A fitted detector, the file that the command makes of it, its session, and what was said."""
     for name in ("onnx", "onnxscript"):
         pytest.importorskip(name, reason="needs the extra onnx: pip install 'lsfa-lite[onnx]'")
-    if request.param != "lite" and not os.environ.get("LSFA_EVERY_EXPORT"):
-        pytest.skip("a quarter of a minute for each: make exports")
     runtime = pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
     detector = fit(CONFIGS[request.param], rings)
     path, said = tmp_path_factory.mktemp("onnx") / "half.onnx", io.StringIO()
@@ -168,10 +170,12 @@ def test_the_file_says_what_it_is_and_what_it_does_not_do(exported):
 @pytest.mark.parametrize("what", CONFIGS)
 def test_the_module_that_is_exported_says_what_the_detector_says(what, rings):
     detector = fit(CONFIGS[what], rings)
+    learns = [p.requires_grad for p in detector.adaptation.parameters()]
     pictures, part = inputs(rings["test"], 64)
     with torch.no_grad():
         found = ColourHalf(detector)(torch.from_numpy(pictures), torch.from_numpy(part))
     agrees(detector, rings["test"], [values.numpy() for values in found])
+    assert [p.requires_grad for p in detector.adaptation.parameters()] == learns  # left as it was
 
 
 def test_the_bank_is_searched_in_pieces_as_in_one(rings, monkeypatch):
