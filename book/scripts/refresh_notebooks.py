@@ -16,12 +16,12 @@ from pathlib import Path
 
 import first_cell
 import nbformat
+import still_pictures
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-LARGEST = 500_000  # bytes of one notebook in git
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
     "language_info": {"name": "python"},
@@ -93,8 +93,10 @@ def refresh(path: Path) -> None:
     first_cell.put(notebook)
     run(notebook)
     normalise(notebook)
+    with still_pictures.page() as tab:
+        still_pictures.add(notebook, tab)
     text = nbformat.writes(notebook) + "\n"
-    if len(text) > LARGEST:
+    if len(text) > still_pictures.LARGEST:
         sys.exit(f"{path.name}: {len(text)} bytes with its outputs; thin the figures")
     path.write_text(text, encoding="utf-8")
     print(f"{path.name}: {len(text) / 1000:.0f} kB")
