@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(abspath $(VENV))/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test quick install lint units notebooks pages mutants exports refresh gpu-wheels clean
+.PHONY: book test quick install lint units notebooks pages colab mutants exports refresh gpu-wheels clean
 
 book: install
 	$(BIN)/python book/build.py
@@ -32,6 +32,23 @@ notebooks: install
 
 pages: book
 	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py tests/book/test_reading.py -n 2
+
+# The chapters with the versions that Colab has (constraints-colab.txt), in an environment of their
+# own; not part of `make test`. Some of them: make colab CHAPTERS="adaptors the-full-thing"
+COLAB ?= .venv-colab
+COLAB_PYTHON ?= python3.13
+CHAPTERS ?= *
+
+colab: $(COLAB)/.environment
+	rm -rf build
+	$(abspath $(COLAB))/bin/python -m pip install --no-deps --force-reinstall .
+	scratch=$$(mktemp -d) && cp $(CHAPTERS:%=book/%.ipynb) $$scratch && cd $$scratch && \
+	$(abspath $(COLAB))/bin/pytest --nbval-lax --nbval-current-env -p no:cacheprovider . && rm -rf $$scratch
+
+$(COLAB)/.environment: pyproject.toml constraints-colab.txt
+	test -x $(COLAB)/bin/python || $(COLAB_PYTHON) -m venv $(COLAB)
+	$(COLAB)/bin/python -m pip install -c constraints-colab.txt '.[peft]' ipywidgets nbval
+	touch $@
 
 # Not part of `make test`: half an hour, and a person must look at what it prints.
 mutants: install

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lsfa_lite.checked import Checked, changed, differences, from_values
+from lsfa_lite.choices import SENSES as SENSES
 from lsfa_lite.choices import (
     AdaptationConfig,
     FeatureConfig,
