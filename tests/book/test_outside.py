@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import plotly
@@ -24,17 +25,21 @@ from lsfa_book.figures import renderer
 from lsfa_lite.data.sample import Sample
 
 LIBRARY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+EXTENSION = Path(plotly.__file__).parent / "labextension" / "static"
 ALT = 'Two waves, "one" <b>dented</b> & one not'
 
-# What JupyterLab's extension does (plotly/labextension): the library stays inside it.
-LAB = """<div id="figure" style="width:700px"></div>
-<script src="https://cdn.plot.ly/plotly.min.js"></script>
-<script>{
-  const own = window.Plotly;
-  delete window.Plotly;
-  const {data, layout, config} = FIGURE;
-  setTimeout(() => own.react(document.getElementById("figure"), data, layout, config), 600);
-}</script>"""
+# JupyterLab's half: plotly's own extension, which keeps the library to itself, draws the JSON.
+LAB = """<div id="output" style="width:700px"></div>
+<script src="http://lab/ENTRY"></script>
+<script>(async () => {
+  const plugin = _JUPYTERLAB["jupyterlab-plotly"];
+  await plugin.init({});
+  const {rendererFactory} = (await plugin.get("./mimeExtension"))();
+  const mimeType = rendererFactory.mimeTypes[0];
+  const widget = rendererFactory.createRenderer({mimeType});
+  document.getElementById("output").append(widget.node);
+  await widget.renderModel({data: {[mimeType]: FIGURE}, setData: () => {}});
+})()</script>"""
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +70,13 @@ def tab() -> Iterator[Any]:
 
 
 def from_the_package(route: Any) -> None:
-    if "cdn.plot.ly" in route.request.url:
-        headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "text/javascript"}
-        route.fulfill(body=LIBRARY.read_text(encoding="utf-8"), headers=headers)
-    else:
+    url = urlsplit(route.request.url)
+    path = {"cdn.plot.ly": LIBRARY, "lab": EXTENSION / url.path[1:]}.get(url.netloc)
+    if path is None:
         route.abort()
+    else:
+        headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "text/javascript"}
+        route.fulfill(body=path.read_text(encoding="utf-8"), headers=headers)
 
 
 def written(name: str, figure: go.Figure, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -82,7 +89,9 @@ def written(name: str, figure: go.Figure, monkeypatch: pytest.MonkeyPatch) -> st
         bundle = pio.renderers[name].to_mimebundle(figure.to_dict())
         (data,) = bundle.values()
         renderer.Beside().render(figure.to_dict())
-        return LAB.replace("FIGURE", json.dumps(data).replace("</", "<\\/")) + shown[0]
+        (entry,) = EXTENSION.glob("remoteEntry.*.js")
+        lab = LAB.replace("ENTRY", entry.name).replace("FIGURE", json.dumps(data))
+        return lab + shown[0]
     monkeypatch.setattr(
         "IPython.display.display_html", lambda text, raw: shown.append(text), raising=False
     )
@@ -111,7 +120,7 @@ def test_clouds_turn_together_and_the_words_are_there(
 ):
     page = written(name, figure, monkeypatch)
     assert page.count("</script>") == len(re.findall(r"<script\b", page))
-    tab.set_content(f"<!doctype html><body style='margin:0'>{page}", wait_until="load")
+    tab.set_content(f"<!doctype html><body style='margin:0'>{page}", timeout=120_000)
     plot = tab.locator(".js-plotly-plot")
     tab.wait_for_function(
         "document.querySelector('.js-plotly-plot')?.getAttribute('aria-label')", timeout=60_000
@@ -131,7 +140,7 @@ def test_clouds_that_are_not_linked_turn_alone(
 ):
     alone = go.Figure(figure).update_layout(meta={"alt": ALT, "linked": False})
     page = written("colab", alone, monkeypatch)
-    tab.set_content(f"<!doctype html><body style='margin:0'>{page}", wait_until="load")
+    tab.set_content(f"<!doctype html><body style='margin:0'>{page}", timeout=120_000)
     plot = tab.locator(".js-plotly-plot[aria-label]")
     before = np.array(plot.evaluate(CAMERAS))
     drag(tab)
