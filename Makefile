@@ -6,7 +6,11 @@ PYTHON ?= python3
 BIN := $(abspath $(VENV))/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test quick install lint units notebooks pages colab mutants exports refresh gpu-wheels clean
+# what needs the built book or a browser
+PAGES := $(addprefix tests/book/test_,pages.py offline.py reading.py)
+ACCESS := tests/book/test_access.py
+
+.PHONY: book test quick install lint units notebooks pages access zip pdf colab mutants exports refresh gpu-wheels clean
 
 book: install
 	$(BIN)/python book/build.py
@@ -22,8 +26,7 @@ lint: install
 	$(BIN)/mypy
 
 units: install
-	$(BIN)/pytest tests --ignore=tests/book/test_pages.py \
-		--ignore=tests/book/test_reading.py -n 2 --dist loadfile
+	$(BIN)/pytest tests $(patsubst %,--ignore=%,$(PAGES) $(ACCESS)) -n 2 --dist loadfile
 
 # As on Colab: the wheel alone, in an empty folder; no file of this repository is in reach.
 notebooks: install
@@ -31,7 +34,18 @@ notebooks: install
 	$(BIN)/pytest --nbval-lax --nbval-current-env -p no:cacheprovider -n 2 --dist loadfile . && rm -rf $$scratch
 
 pages: book
-	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest tests/book/test_pages.py tests/book/test_reading.py -n 2
+	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest $(PAGES) -n 2
+
+# Not part of `make test`: every page thrice by axe-core, some ten minutes.
+access: book
+	LSFA_REQUIRE_BOOK=1 $(BIN)/pytest $(ACCESS) -n 2
+
+# To take along: the pages in one file that opens from the disk; all of them on paper (needs Chromium).
+zip: book
+	$(BIN)/python book/scripts/make_zip.py
+
+pdf: book
+	$(BIN)/python book/scripts/make_pdf.py
 
 # The chapters with the versions that Colab has (constraints-colab.txt), in an environment of their
 # own; not part of `make test`. Some of them: make colab CHAPTERS="adaptors the-full-thing"
