@@ -2,7 +2,7 @@
 
 Terms come from glossary.md, letters and symbols from the tables of notation.md, sources from
 references.bib. The first use of a term in a page becomes a link to the glossary; a link to a paper
-shows its full reference.
+shows its full reference and leads to it, and the page of references says which chapters cite what.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ def notation() -> Notation:
 
 
 @cache
-def sources() -> dict[str, str]:
-    """Address of a paper -> its authors, title and year."""
+def sources() -> dict[str, tuple[str, str]]:
+    """Address of a paper -> its key, and its authors, title and year."""
     found = {}
-    for entry in parse_file(str(BOOK / "references.bib")).entries.values():
+    for key, entry in parse_file(str(BOOK / "references.bib")).entries.items():
         people = [str(person.last_names[-1]) for person in entry.persons["author"]]
         who = people[0] + (f" and {people[1]}" if len(people) == 2 else "")
         who += " et al." if len(people) > 2 else ""
         title = re.sub(r"[{}]", "", entry.fields["title"])
         if "url" in entry.fields:
             words = f"{who}: {title}. {entry.fields['year']}"
-            found[entry.fields["url"].rstrip("/")] = words
+            found[entry.fields["url"].rstrip("/")] = key, words
     return found
 
 
@@ -100,13 +100,25 @@ class Hover(SphinxTransform):
             return
         for name in ("glossary.md", "notation.md", "references.bib"):
             self.env.note_dependency(str(BOOK / name))
-        for link in self.document.findall(nodes.reference):
-            title = sources().get(unquote(link.get("refuri", "")).rstrip("/"))
-            if title:
-                link["reftitle"] = title
+        self._sources()
         for section in list(self.document.findall(nodes.section)):
             self._symbols(section)
         self._terms()
+
+    def _sources(self) -> None:
+        """A link to a paper says its title; the first one of a page leads to the references too."""
+        cited = cited_in(self.env)
+        for link in list(self.document.findall(nodes.reference)):
+            found = sources().get(unquote(link.get("refuri", "")).rstrip("/"))
+            if found is None:
+                continue
+            key, link["reftitle"] = found
+            pages = cited.setdefault(key, [])
+            if self.env.docname not in pages:
+                pages.append(self.env.docname)
+                said = html.escape(f"Full reference: {found[1]}", quote=True)
+                where = f'class="cited" href="references.html#source-{key}" aria-label="{said}"'
+                link.parent.insert(link.parent.index(link) + 1, raw(f"<a {where}>ref</a>"))
 
     def _symbols(self, section: nodes.section) -> None:
         """The first use of each letter, shape and symbol in a section, not in its title."""
@@ -136,6 +148,47 @@ class Hover(SphinxTransform):
             pieces = list(linked(str(text), waiting))
             if len(pieces) > 1:
                 text.parent.replace(text, pieces)
+
+
+def cited_in(env: Any) -> dict[str, list[str]]:
+    """Key of a paper -> the pages that link to it; kept with the environment between builds."""
+    if not hasattr(env, "cited_in"):
+        env.cited_in = {}
+    return env.cited_in
+
+
+def forget(app: Sphinx, env: Any, page: str) -> None:
+    for pages in cited_in(env).values():
+        if page in pages:
+            pages.remove(page)
+
+
+def merge(app: Sphinx, env: Any, docnames: list[str], other: Any) -> None:
+    for key, pages in cited_in(other).items():
+        own = cited_in(env).setdefault(key, [])
+        own += [page for page in pages if page in docnames and page not in own]
+
+
+def answer(app: Sphinx, page: str, template: str, context: dict[str, Any], _: Any) -> None:
+    """On the page of references: an anchor for each, and under it the chapters that cite it."""
+    if page == "references" and "body" in context:
+        titles = {name: title.astext() for name, title in app.env.titles.items()}
+        context["body"] = with_citations(context["body"], cited_in(app.env), titles)
+
+
+def with_citations(body: str, cited: dict[str, list[str]], titles: dict[str, str]) -> str:
+    for address, (key, _) in sources().items():
+        place = body.find(f'href="{html.escape(address, quote=True)}')
+        start = body.rfind("<p", 0, place)
+        end = body.find("</p>", place)
+        if place < 0 or start < 0 or end < 0:
+            continue
+        links = [
+            f'<a href="{p}.html">{html.escape(titles[p])}</a>' for p in sorted(cited.get(key, []))
+        ]
+        told = f' <span class="cited-in">Cited in {", ".join(links)}.</span>' if links else ""
+        body = f'{body[:start]}<p id="source-{key}"{body[start + 2 : end]}{told}{body[end:]}'
+    return body
 
 
 def linked(text: str, waiting: dict[str, tuple[str, str]]) -> Iterator[nodes.Node]:
@@ -176,4 +229,7 @@ def nearest_section(node: nodes.Node) -> nodes.Node | None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(Hover)
+    app.connect("env-purge-doc", forget)
+    app.connect("env-merge-info", merge)
+    app.connect("html-page-context", answer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -594,4 +594,33 @@ def test_every_term_and_symbol_has_a_meaning(hover: Any):
         assert re.fullmatch(r"term-[\w-]+", anchor), term
         assert 20 < len(definition) < 250, term
     assert "weight of the consistency losses" in hover.notation().symbols[r"\lambda"]
-    assert hover.sources()["https://arxiv.org/abs/2401.03145"].startswith("Tu et al.: Self-superv")
+    key, words = hover.sources()["https://arxiv.org/abs/2401.03145"]
+    assert key == "tu2024lsfa"
+    assert words.startswith("Tu et al.: Self-superv")
+
+
+def test_the_references_say_who_cites_them(hover: Any):
+    """Each entry by its own address; one that nobody cites gets its anchor alone."""
+    entry = (
+        '<div class="citation" id="id{0}"><span>[{0}]</span><p>A. <a href="{1}">B</a>.</p></div>'
+    )
+    addresses = ["https://arxiv.org/abs/2401.03145", "https://arxiv.org/abs/2106.08265"]
+    body = "".join(entry.format(i, address) for i, address in enumerate(addresses))
+    page = hover.with_citations(body, {"tu2024lsfa": ["b", "a"]}, {"a": "One & two", "b": "Three"})
+    first, second = page.split("</div>")[:2]
+    assert '<p id="source-tu2024lsfa">A. ' in first
+    assert (
+        'Cited in <a href="a.html">One &amp; two</a>, <a href="b.html">Three</a>.</span></p>'
+        in first
+    )
+    assert '<p id="source-roth2022patchcore">A. ' in second
+    assert "Cited in" not in second
+
+
+def test_what_a_chapter_cites_leads_to_the_references_and_back(book: Path):
+    page = (book / "adaptors.html").read_text()
+    assert page.count('href="references.html#source-hu2022lora"') == 1
+    back = (
+        (book / "references.html").read_text().split('id="source-hu2022lora"')[1].split("</p>")[0]
+    )
+    assert 'href="adaptors.html"' in back
