@@ -7,7 +7,7 @@ for one in judge(detector, read_each(scans_of(detector, ["incoming"]))):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from lsfa_lite.data.background import Ready
 from lsfa_lite.data.folder import Folder
 from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.sample import Sample
-from lsfa_lite.data.scans import Entry, Scans, read_scan
+from lsfa_lite.data.scans import Scans, read_scan
 from lsfa_lite.detector import LSFADetector, Scored
 from lsfa_lite.errors import NoPart
 
@@ -88,8 +88,8 @@ def reader(
     *,
     unit: float | None = None,
     as_is: bool = False,
-) -> Callable[[Entry], Sample]:
-    """How a scan becomes a sample that the detector takes, here and in `describe_ahead`'s workers.
+) -> partial[Sample]:
+    """How a scan (an `Entry`) becomes a sample that the detector takes, here and in `describe_ahead`'s workers.
 
     Every new scan is read by it: those of `scans_of` and those that arrive. A raw one loses its
     background as the training data did (`background.Ready`), but for as_is=True. `unit` is in

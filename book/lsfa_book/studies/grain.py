@@ -9,7 +9,7 @@ that was run (FEWER): if it is, the gland's gain of .15 falls below .075 with fo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -58,7 +58,9 @@ def of_defects(seen: dict[int, Seen], defects: Sequence[str]) -> dict[tuple[str,
     return table
 
 
-def gains(rows: Iterable[Row], sense: str) -> dict[tuple[str, str], tuple[float, float]]:
+def gains(
+    rows: Iterable[Mapping[str, Any]], sense: str
+) -> dict[tuple[str, str], tuple[float, float]]:
     """(category, defect) -> (size, what the finer grid gains), a mean over seeds."""
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
