@@ -89,7 +89,7 @@ def reader(
     unit: float | None = None,
     as_is: bool = False,
 ) -> partial[Sample]:
-    """How an `Entry` becomes a sample that the detector takes, here and in describe_ahead's workers.
+    """How an `Entry` becomes a sample of the detector's, here and in `describe_ahead`'s workers.
 
     Every new scan is read by it: those of `scans_of` and those that arrive. A raw one loses its
     background as the training data did (`background.Ready`), but for as_is=True. `unit` is in
