@@ -6,6 +6,8 @@ was cut short lacks: here they are counted first, and it reads what is compresse
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,10 +18,12 @@ from lsfa_lite.data.quiet_open3d import open3d
 from lsfa_lite.errors import FileError
 
 HEADER = 1 << 16  # bytes
+WINDOWS = re.compile(rb"nan\(\w*\)|1\.#\w+")  # NaN as its libraries print it
 PLY = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"}
 PLY |= {"float": "f4", "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2"}
 PLY |= {"int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8"}
-ORDER = {"binary_little_endian": "<", "binary_big_endian": ">", "binary": "<"}  # the last of PCD
+ORDER = {"ascii": "<", "binary_little_endian": "<", "binary_big_endian": ">"}  # of PLY, and PCD:
+ORDER |= {"binary": "<", "binary_compressed": "<"}
 
 
 def read_points(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
@@ -30,7 +34,7 @@ def read_points(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
     with named_error(path, "a point cloud (PLY or PCD)"), path.open("rb") as file:
         head = _header(file)
         form, count, kinds, size = (_of_ply if ["ply"] in head else _of_pcd)(head)
-        types = np.dtype([(name, ORDER.get(form, "<") + kind, n) for name, kind, n in kinds])
+        types = np.dtype([(name, ORDER[form] + kind, n) for name, kind, n in kinds])
         least = {"ascii": 2 * len(kinds), "binary_compressed": 0}.get(form, types.itemsize)
         if count > MOST or count * least > path.stat().st_size:
             raise FileError(
@@ -40,7 +44,8 @@ def read_points(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
         if form == "ascii":
             first = np.cumsum([0, *(n for _, _, n in kinds)])
             at = [int(first[types.names.index(axis)]) for axis in "xyz"]  # type: ignore[union-attr]
-            points = np.loadtxt(file, max_rows=count, usecols=at, ndmin=2) if count else np.empty(0)
+            text = io.BytesIO(WINDOWS.sub(b"nan", file.read()))
+            points = np.loadtxt(text, max_rows=count, usecols=at, ndmin=2) if count else np.empty(0)
         elif form == "binary_compressed":
             points = _by_open3d(path)
         else:
