@@ -178,6 +178,23 @@ def test_the_module_that_is_exported_says_what_the_detector_says(what, rings):
     assert [p.requires_grad for p in detector.adaptation.parameters()] == learns  # left as it was
 
 
+def test_a_part_of_fewer_patches_than_the_score_asks_for(rings):
+    """Three patches, and the mean of ten largest distances: of these three."""
+    detector = fit(CONFIGS["lite"], rings)
+    picture = torch.from_numpy(inputs(rings["test"], 64)[0][:1])
+    part = torch.zeros(1, 64, 64, dtype=torch.bool)
+    part[0, 20:24, 8:20] = True  # patches of four pixels
+    with torch.no_grad():
+        distances, score, *_ = ColourHalf(detector)(picture, part)
+        features = detector.extractor.network("rgb")(picture)
+    on = torch.zeros(256, dtype=torch.bool)
+    on[5 * 16 + 2 : 5 * 16 + 5] = True
+    adapted = detector.adaptation.adapt("rgb", features)[0]
+    expected = detector.banks["rgb"].score(adapted, on)
+    assert float(score) == pytest.approx(expected.image_score, abs=NEAR)
+    assert torch.allclose(distances[0], expected.distances, atol=NEAR)
+
+
 def test_the_bank_is_searched_in_pieces_as_in_one(rings, monkeypatch):
     detector = fit(CONFIGS["lite"], rings)
     pictures, part = map(torch.from_numpy, inputs(rings["test"], 64))
