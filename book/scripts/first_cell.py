@@ -36,7 +36,12 @@ if not find_spec("lsfa_lite"):
     except ImportError:
         found = "none"
     if found != "{version}":
-        raise SystemExit(
+
+        class NotInstalled(ImportError):
+            def _render_traceback_(self):  # one sentence in place of a traceback
+                return [str(self)]
+
+        raise NotInstalled(
             "lsfa-lite {version} could not be installed (there is " + found + "): see that this "
             "machine reaches the internet and run this cell again, or read what "
             "`!pip install " + WHEEL + "` says."

@@ -87,6 +87,14 @@ class served:
         self.server.server_close()
 
 
+JUPYTER = """
+import sys
+try:
+    exec(CELL)
+    import lsfa_lite
+except ImportError as error:
+    sys.exit("".join(error._render_traceback_()))  # what IPython shows in place of a traceback
+"""
 Run = Callable[..., subprocess.CompletedProcess]
 
 
@@ -106,7 +114,7 @@ def run(tmp_path: Path) -> Run:
     def cell(pages: str, index: str = DEAD, prepare: str = "") -> subprocess.CompletedProcess:
         if prepare:
             (target / "lsfa_lite.py").write_text(prepare)
-        code = first_cell.source(VERSION, pages) + "\nimport lsfa_lite"
+        code = JUPYTER.replace("CELL", repr(first_cell.source(VERSION, pages)))
         return subprocess.run(
             [tmp_path / "env/bin/python", "-c", code],
             env={**environment, "PIP_INDEX_URL": index},
