@@ -84,6 +84,7 @@ def grade(arguments: argparse.Namespace) -> None:
         cpu=arguments.seconds,
         memory=int(arguments.memory * 2**30),
         processes=arguments.processes,
+        trust_python=arguments.trust_python,
     )
     for name in ("seconds", "cell", "memory", "processes"):
         if not getattr(arguments, name) > 0:

@@ -45,11 +45,12 @@ def steps(cells: list[Cell], whole: bool = False, wanted: Iterable[str] = ()) ->
             if not (whole or asked):
                 body = needed(body, wanted)
             wanted |= {name for s in body for name in names(s, USES)}
-        except (SyntaxError, ValueError, RecursionError) as error:
+            kept_code = ast.unparse(ast.Module(body, []))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             kept.append(Step(number, "", error=f"{type(error).__name__}: {error}"))
             continue
         if body or asked:
-            kept.append(Step(number, ast.unparse(ast.Module(body, [])), asked))
+            kept.append(Step(number, kept_code, asked))
     return kept[::-1]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from lsfa_lite.data.files import written_beside
 
 Cell = dict[str, Any]
-STUB = re.compile(r'^\s*(?:print\()?check\(\s*["\']([\w/-]+)["\']', re.MULTILINE)
+LARGEST = 50_000_000  # bytes of a file
 FOLDED = re.compile(r"<details>.*?</details>\n*", re.DOTALL)
 
 
@@ -28,6 +28,8 @@ class Ask:
 def read(path: Path) -> dict[str, Any]:
     """A notebook of format 4. Raises ValueError that names the file and says what is wrong."""
     try:
+        if path.stat().st_size > LARGEST:
+            raise OSError(f"it has more than {LARGEST / 1e6:g} MB")
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not a notebook that can be read ({error})") from error
@@ -64,7 +66,7 @@ def asks(code: str) -> list[Ask]:
     """The checks of a cell, those inside `print(...)` too; none if it does not compile."""
     try:
         tree = ast.parse(plain(code))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return [ask for statement in tree.body for ask in _asks(statement)]
 

@@ -18,7 +18,7 @@ from typing import Any
 from lsfa_book.checking import Cases, Outcome
 from lsfa_book.teaching.exchange import decode, encode
 from lsfa_book.teaching.needed import Step
-from lsfa_book.teaching.walls import CROWD
+from lsfa_book.teaching.walls import CROWD, OPEN
 
 BLOCK = 1 << 16
 
@@ -36,7 +36,8 @@ class Limits:
     answers: int = 64 << 20
     disk: int = 256 << 20
     hidden: tuple[str, ...] = ()  # folders that it need not see
-    namespaces: bool = True  # False: Python's guard alone, as where the kernel refuses
+    namespaces: bool = True  # False: as where the kernel refuses
+    trust_python: bool = False  # run even so, behind Python's guard alone
 
 
 @dataclass
@@ -164,7 +165,7 @@ def _listen(
     ran.output = bytes(said[: 1 << 14]).decode(errors="replace")
     done = _understand(bytes(told), ran)
     if not done and not why:
-        ran.incidents.append(f"ended early: {_death(process)}")
+        ran.incidents.append(_death(process))
 
 
 def _understand(told: bytes, ran: Ran) -> bool:
@@ -178,21 +179,26 @@ def _understand(told: bytes, ran: Ran) -> bool:
                 outcomes = ran.outcomes.setdefault(str(name), [])
                 if number != len(outcomes):
                     raise ValueError("a case twice")
-                outcomes.append(Outcome(decode(value), str(error), bool(changed)))
+                outcomes.append(Outcome(decode(value), printable(error, 500), bool(changed)))
                 _notice_memory(str(error), ran)
             elif kind == "error":
-                ran.errors.append((int(content[0]), str(content[1])[:500]))
+                ran.errors.append((int(content[0]), printable(content[1], 500)))
                 _notice_memory(str(content[1]), ran)
             elif kind == "incident":
-                ran.incidents.append(f"{content[0]!s:.60}: {content[1]!s:.200}")
+                ran.incidents.append(printable(f"{content[0]!s:.60}: {content[1]!s}", 260))
             elif kind == "walls":
-                ran.walls = {str(key): str(value) for key, value in content.items()}
+                ran.walls = {str(key): printable(value, 100) for key, value in content.items()}
             done = done or kind == "done"
         except (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError):
             ran.incidents.append("tampering: wrote among the answers")
             ran.outcomes.clear()
             break
     return done
+
+
+def printable(text: object, most: int) -> str:
+    """What a notebook says, fit for a terminal and a table."""
+    return "".join(c if c.isprintable() else " " for c in str(text)[:most])
 
 
 def _notice_memory(error: str, ran: Ran) -> None:
@@ -206,12 +212,14 @@ def _death(process: subprocess.Popen[bytes]) -> str:
     try:
         code = process.wait(1)
     except subprocess.TimeoutExpired:
-        return "it closed its channel"
+        return "ended early: it closed its channel"
+    if code == OPEN:
+        return "not run: the kernel gives no walls"
     if code == CROWD:
-        return "more processes at once than it may have"
+        return "processes: more at once than it may have"
     if code in (256 - signal.SIGKILL, -signal.SIGKILL, 256 - signal.SIGXCPU):
-        return "killed for its CPU time, or for memory"
-    return f"it left by itself, with status {code}"
+        return "ended early: killed for its CPU time, or for memory"
+    return f"ended early: it left by itself, with status {code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,7 @@ is told, not assumed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -24,16 +25,22 @@ READ_ONLY, NO_SETUID = 1, 2
 DIE_WITH_PARENT, NO_NEW_RIGHTS = 1, 38  # prctl(2)
 NOBODY = 65534
 CROWD = 201  # the status of an end for too many processes
+OPEN = 202  # of one for want of walls: nothing was run
 
 
 def main() -> None:
     channel, folder, limits = int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+    haste(-20)  # who guards must come to speak among a thousand forks; root alone may
     walls = build(folder, limits)
+    if "files" not in walls and not limits["trust_python"]:
+        os.write(channel, json.dumps({"walls": walls}).encode() + b"\n")
+        os._exit(OPEN)
     here = os.getpid()
     child = os.fork()  # the first process of its own world, where there is one
     if child:
         os.close(channel)
         os._exit(guard(child, limits["processes"]) if "processes" in walls else wait(child))
+    haste(0)
     walls["user"] = step_down(limits["nobody"], walls)
     limit(limits)
     if sys.platform == "linux":
@@ -110,13 +117,20 @@ def wait(child: int) -> int:
 
 def guard(child: int, most: int) -> int:
     """Wait for the first process of a world; end it if that has more than `most` of them."""
-    ends, begun = os.pidfd_open(child), len(os.listdir("/proc"))
-    while not select.select([ends], [], [], 0.1)[0]:
-        if len(os.listdir("/proc")) > begun + most and population(child) > most:
+    ends, before = os.pidfd_open(child), threads()
+    while not select.select([ends], [], [], 0.02)[0]:
+        before, now = min(before, threads()), threads()
+        if now > before + most // 2 and population(child) > most + 1:  # itself, too
             os.kill(child, signal.SIGKILL)
             wait(child)
             return CROWD
     return wait(child)
+
+
+def threads() -> int:
+    """Of the whole machine: cheap to ask, and a flood of forks shows in it."""
+    with open("/proc/loadavg") as file:
+        return int(file.read().split()[3].partition("/")[2])
 
 
 def population(child: int) -> int:
@@ -130,6 +144,11 @@ def _lives_in(process: str, world: int) -> bool:
         return os.stat(f"/proc/{process}/ns/pid").st_ino == world
     except OSError:  # gone meanwhile
         return False
+
+
+def haste(nice: int) -> None:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 def limit(limits: dict[str, Any]) -> None:
