@@ -28,7 +28,7 @@
     if (owner === term && !tapped) return;
     hide();
     owner = term;
-    words.textContent = term.dataset.tip;
+    words.textContent = `${term.dataset.tip} `;
     onward.hidden = !term.href;
     onward.href = term.href ?? "";
     onward.tabIndex = tapped ? 0 : -1;  // to the keyboard the term itself is the link

@@ -69,7 +69,7 @@ def test_a_page_has_no_grave_barrier(
     [
         ('<p style="color:#bbb;background:#fff">pale words', "color-contrast"),
         ('<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">', "image-alt"),
-        ("<details><summary>fold</summary><input></details>", "label"),
+        ('<details><summary>fold</summary><input style="height:30px"></details>', "label"),
         ('<p><a href="#a" data-tip="b">a term</a> and <button>a name</button>', ""),
     ],
 )
