@@ -60,7 +60,7 @@ def exercises_page(book: Path) -> str:
         lines += [
             f"## {place}. {title(book, chapter)}",
             "",
-            f"[To the chapter]({chapter}.ipynb)",
+            f"{{doc}}`To the chapter <{chapter}>`",
             "",
         ]
         lines += ["| | | | points |", "|:--|:--|:--|--:|"]
