@@ -76,7 +76,9 @@ def test_scans_become_scores_without_open3d(backbone):
 
 def test_where_open3d_is_missing_the_error_names_the_cure(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "open3d", None)
-    with pytest.raises(ModuleNotFoundError, match=r"PLY and PCD.*pip install .lsfa-lite\[open3d\]"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"compressed PCD.*pip install .lsfa-lite\[open3d\]"
+    ):
         open3d()
     monkeypatch.setattr("lsfa_lite.commands.doctor", lambda _: open3d())
     assert main(["doctor", "."]) == 2

@@ -1,6 +1,6 @@
 """open3d, imported when it is first needed: that takes a second, and few boxes with a GPU have it.
 
-PLY and PCD files need it, and nothing else does.
+PCD files that are compressed need it, and nothing else does.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ def open3d() -> ModuleType:
         import open3d as module
     except ModuleNotFoundError as error:
         raise MissingPackage(
-            f'{error}: PLY and PCD files need open3d: `pip install "lsfa-lite[open3d]"`; clouds in '
-            "TIFF or NPY do without it",
-            name=error.name,
+            f'{error}: compressed PCD files need open3d: `pip install "lsfa-lite[open3d]"`; clouds in '
+            "other files do without it"
         ) from error
     return module
