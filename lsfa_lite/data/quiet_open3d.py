@@ -18,7 +18,7 @@ def open3d() -> ModuleType:
         import open3d as module
     except ModuleNotFoundError as error:
         raise MissingPackage(
-            f'{error}: compressed PCD files need open3d: `pip install "lsfa-lite[open3d]"`; clouds in '
-            "other files do without it"
+            f'{error}: compressed PCD files need open3d: `pip install "lsfa-lite[open3d]"`; clouds '
+            "in other files do without it"
         ) from error
     return module
