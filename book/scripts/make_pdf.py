@@ -62,7 +62,7 @@ CUT_OFF = """width => [...document.querySelectorAll("article *")].filter(element
 
 def printed(tab: Any, page: Path, home: str) -> tuple[str, bytes]:
     """Title and PDF of a page; ValueError where something would be cut off."""
-    tab.goto(page.as_uri(), wait_until="load")
+    tab.goto(page.resolve().as_uri(), wait_until="load")
     tab.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
     for figure in tab.locator(".lazyplot").all():
         figure.scroll_into_view_if_needed()
