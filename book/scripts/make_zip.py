@@ -6,6 +6,7 @@ The same pages give the same bytes: files in order, one date for all of them.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -13,6 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "lsfa-step-by-step"
 LEFT_OUT = {".buildinfo", ".nojekyll", "objects.inv"}  # for builders and servers
+
+
+# browsers refuse to fetch a font ahead from the disk, and load it all the same when it is used
+PRELOAD = re.compile(rb'<link rel="preload"[^>]*>')
+
+
+def from_disk(path: Path) -> bytes:
+    content = path.read_bytes()
+    return PRELOAD.sub(b"", content) if path.suffix == ".html" else content
 
 
 def pack(html: Path, target: Path) -> int:
@@ -28,7 +38,7 @@ def pack(html: Path, target: Path) -> int:
             entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(html).as_posix()}")
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            book.writestr(entry, path.read_bytes())
+            book.writestr(entry, from_disk(path))
     part.replace(target)
     return len(files)
 
