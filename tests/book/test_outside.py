@@ -118,6 +118,8 @@ CAMERAS = """plot => ["scene", "scene2", "scene3"].map(name => {
 def test_clouds_turn_together_and_the_words_are_there(
     name: str, figure: go.Figure, tab: Any, monkeypatch: pytest.MonkeyPatch
 ):
+    if name != "colab" and int(plotly.__version__.split(".")[0]) < 6:
+        pytest.skip("plotly 5 leaves the library to the old notebook's require.js")
     page = written(name, figure, monkeypatch)
     assert page.count("</script>") == len(re.findall(r"<script\b", page))
     tab.set_content(f"<!doctype html><body style='margin:0'>{page}", timeout=120_000)
