@@ -69,14 +69,17 @@ def resume(
     if header.get("run") != run:
         other = "a training with other data, config or seed"
         raise FileError(f"{path}: belongs to {other}; delete it, or give another path")
-    model.load_state_dict(_part(tensors, "model/"))
-    moments: dict[int, dict[str, Any]] = {}
-    for key, value in _part(tensors, "optimiser/").items():
-        number, name = key.split("/")
-        moments.setdefault(int(number), {})[name] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": moments, "param_groups": groups})
-    history = json.loads(header["history"])
+    try:
+        model.load_state_dict(_part(tensors, "model/"))
+        moments: dict[int, dict[str, Any]] = {}
+        for key, value in _part(tensors, "optimiser/").items():
+            number, name = key.split("/")
+            moments.setdefault(int(number), {})[name] = value
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        history = json.loads(header["history"])
+    except (LookupError, ValueError, RuntimeError, RecursionError) as error:
+        raise FileError(f"{path}: not a whole checkpoint ({error}); delete it") from error
     logger.info("the training of %s goes on after step %d", path, len(history))
     return history
 

@@ -21,6 +21,7 @@ Unit = Annotated[
     float, Rule("metres per unit (0.001 for millimetres, 1 for metres)", lambda x: 0 < x <= 1)
 ]
 MOST = 1 << 20  # bytes that are read of such a file
+BRACKETS = 200
 NAMES = ("intrinsics", "camera_info", "camera_intrinsic", "intrinsic", "camera")  # in a folder
 # our name: what others call it
 SAME = {
@@ -91,6 +92,8 @@ class Plain(yaml.SafeLoader):
 def _opened(raw: bytes, suffix: str) -> dict[str, Any]:
     marked = raw[:2] in (b"\xff\xfe", b"\xfe\xff")  # as Windows' shell writes text
     text = raw.decode("utf-16" if marked else "utf-8-sig")
+    if text.count("[") + text.count("{") > BRACKETS:  # YAML takes minutes over thousands
+        raise FileError(f"more than {BRACKETS} brackets")
     values = json.loads(text) if suffix == ".json" else yaml.load(text, Plain)
     if not isinstance(values, dict):
         raise FileError(f"holds a {type(values).__name__}")

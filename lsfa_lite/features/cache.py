@@ -48,9 +48,10 @@ def cached(key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tens
     if path.is_file():
         try:
             tensors = load_file(path)
+            grown(tensors, 1)
             logger.debug("features read from %s", path)
             return tensors
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, LookupError, RuntimeError) as error:
             logger.info("%s: damaged (%s), made anew", path, error)
             path.unlink(missing_ok=True)  # cut off while it was written by an older program
     stored = write_file(path, compute())
