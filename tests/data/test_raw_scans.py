@@ -116,7 +116,7 @@ def test_recalibrate_on_raw_scans_makes_the_model_of_the_cleaned_ones(bench, tmp
 
 def test_watch_reads_raw_scans_and_depth_beside_colour(bench, tmp_path, monkeypatch, capsys):
     """Both pictures of a recorder's folders are PNGs: the folder tells them apart."""
-    monkeypatch.setattr("lsfa_lite.data.arrivals.arrivals", ended(tmp_path))
+    monkeypatch.setattr("lsfa_lite.batch.arrivals", ended(tmp_path))
     sample = raw(0, "test/hole")
     write_png(tmp_path / "color/7.png", sample.rgb)
     write_png(tmp_path / "depth/7.png", np.rint(sample.xyz[..., 2] * 10000).astype(np.uint16))
