@@ -16,7 +16,7 @@ from typing import Any
 
 from lsfa_lite import __version__, commands
 from lsfa_lite.config import PRESETS
-from lsfa_lite.errors import LSFAError
+from lsfa_lite.errors import LSFAError, MissingPackage
 
 DEBUG: dict[str, Any] = {
     "action": "store_true",
@@ -235,7 +235,7 @@ def complete(arguments: argparse.Namespace) -> None:
     try:
         import shtab
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("completion needs shtab: pip install shtab") from error
+        raise MissingPackage("completion needs shtab: pip install shtab") from error
     top = parser()
     (sub,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
     for action in (a for each in sub.choices.values() for a in each._actions):

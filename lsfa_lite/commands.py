@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from lsfa_lite.errors import FileThere, SettingError
+from lsfa_lite.errors import FileThere, MissingFile, SettingError
 
 
 def beside_bars(run: Callable[[argparse.Namespace], int | None]) -> Callable[..., int | None]:
@@ -199,7 +199,7 @@ def recalibrate(arguments: argparse.Namespace) -> None:
     from lsfa_lite.report_page.words import promise
 
     if arguments.out.exists():
-        raise FileExistsError(f"{arguments.out} is there already; name a new folder or remove it")
+        raise FileThere(f"{arguments.out} is there already; name a new folder or remove it")
     detector = LSFADetector.load(arguments.model, arguments.device)
     (good,) = scans_of(detector, [arguments.good], camera_of(arguments), **reading(arguments))
     describe_ahead(arguments, detector, good)
@@ -218,7 +218,7 @@ def watch(arguments: argparse.Namespace) -> None:
     from lsfa_lite.detector import LSFADetector
 
     if not arguments.folder.is_dir():
-        raise FileNotFoundError(f"{arguments.folder}: no such folder")
+        raise MissingFile(f"{arguments.folder}: no such folder")
     camera = camera_of(arguments)
     detector = LSFADetector.load(arguments.model, arguments.device)
     counts = Counter(dict.fromkeys(VERDICTS, 0))

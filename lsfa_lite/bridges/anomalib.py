@@ -30,6 +30,7 @@ from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.sample import Sample
 from lsfa_lite.data.scans import ROLES, Category, Entry, Scans, read_scan
 from lsfa_lite.detector import Scored
+from lsfa_lite.errors import DataError, MissingPackage
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class AnomalibCategory(Category):
 
     def __init__(self, datamodule: Any, intrinsics: Intrinsics | None = None):
         if not hasattr(datamodule, "setup"):
-            raise ValueError(f"{type(datamodule).__name__}: expected a datamodule of anomalib")
+            raise DataError(f"{type(datamodule).__name__}: expected a datamodule of anomalib")
         if not hasattr(datamodule, "test_data"):
             datamodule.setup()
         self.category = datamodule.category or datamodule.name
@@ -93,7 +94,7 @@ def scans(dataset: Any, intrinsics: Intrinsics | None = None) -> Scans:
     a dataset without labels (predict_dataloader's).
     """
     if "label_index" not in getattr(dataset, "samples", ()):
-        raise ValueError(f"{type(dataset).__name__}: expected a labelled dataset of anomalib")
+        raise DataError(f"{type(dataset).__name__}: expected a labelled dataset of anomalib")
     entries = [_entry(row._asdict()) for row in dataset.samples.itertuples(index=False)]
     return Scans(entries, partial(read_scan, intrinsics=intrinsics))
 
@@ -103,7 +104,7 @@ def _entry(row: dict[str, Any]) -> Entry:
     xyz, gt = (_file(row.get(name)) for name in ("depth_path", "mask_path"))
     for other in (xyz, gt):
         if other and rgb.stem not in other.stem:
-            raise ValueError(
+            raise DataError(
                 f"{rgb}: anomalib pairs it with {other}; the files of a part need names that "
                 "contain the picture's, and the folders one file for each"
             )
@@ -157,7 +158,7 @@ def _flat(batches: Any) -> Iterator[Any]:
         for some in batches:
             yield from _flat(some)
     else:
-        raise ValueError(f"{type(batches).__name__}: expected batches or items of anomalib")
+        raise DataError(f"{type(batches).__name__}: expected batches or items of anomalib")
 
 
 def _rows(batch: Any) -> Iterator[dict[str, Any]]:
@@ -169,7 +170,7 @@ def _rows(batch: Any) -> Iterator[dict[str, Any]]:
     image = fields["image"]
     if image is None or image.ndim not in (3, 4):
         found = "none" if image is None else tuple(image.shape)
-        raise ValueError(f"an item's image is {found}, expected (3, H, W) or (B, 3, H, W)")
+        raise DataError(f"an item's image is {found}, expected (3, H, W) or (B, 3, H, W)")
     several = range(len(image)) if image.ndim == 4 else ()
     yield from ({name: None if x is None else x[i] for name, x in fields.items()} for i in several)
     if image.ndim == 3:
@@ -201,7 +202,7 @@ def _picture(image: np.ndarray, path: str, normalised: Any) -> np.ndarray:
     mean, std = (np.array(x, np.float32)[:, None, None] for x in normalised)
     image = image * std + mean
     if not (image.min() >= -0.01 and image.max() <= 1.01):  # what resampling overshoots
-        raise ValueError(
+        raise DataError(
             f"{path}: the picture leaves 0..1; give the mean and the deviation that the model's "
             "preprocessor takes: from_anomalib(..., normalised=(mean, std))"
         )
@@ -217,13 +218,13 @@ def _cloud(depth: np.ndarray, intrinsics: Intrinsics | None) -> np.ndarray | Non
 
 def _scored(row: dict[str, Any], sample: Sample, threshold: float) -> Scored:
     if row["anomaly_map"] is None:
-        raise ValueError(
+        raise DataError(
             f"{sample.path}: no anomaly_map; the scores alone can be judged by "
             "lsfa_lite.scoring.metrics.image_auroc"
         )
     values = _plane(row["anomaly_map"])
     if values.shape != sample.shape:
-        raise ValueError(
+        raise DataError(
             f"{sample.path}: the map is {values.shape}, the picture {sample.shape}; expected one "
             "size, as the model's preprocessor leaves them"
         )
@@ -258,7 +259,7 @@ def to_anomalib(samples: Sequence[Sample], scored: Sequence[Scored]) -> Any:
     try:
         theirs = import_module("anomalib.data")  # so written, mypy does not follow it
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(INSTALL) from error
+        raise MissingPackage(INSTALL) from error
     deep = all(sample.xyz is not None for sample in samples)
     kind = "Depth" if deep else "Image"
     item, batch = getattr(theirs, f"{kind}Item"), getattr(theirs, f"{kind}Batch")
@@ -267,7 +268,7 @@ def to_anomalib(samples: Sequence[Sample], scored: Sequence[Scored]) -> Any:
 
 def _fields(sample: Sample, scored: Scored, deep: bool) -> dict[str, Any]:
     if (colour := sample.colour) is None:
-        raise ValueError(f"{sample.path}: no picture; an item of anomalib needs one")
+        raise DataError(f"{sample.path}: no picture; an item of anomalib needs one")
     path = sample.path if Path(sample.path).is_file() and sample.path.isascii() else None
     label = None if sample.label is None else torch.tensor(bool(sample.label))
     depth = {"depth_map": _first(sample.xyz)} if deep and sample.xyz is not None else {}

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 import lsfa_lite
 from lsfa_lite.data.files import written_beside
 from lsfa_lite.detector import LSFADetector
+from lsfa_lite.errors import FileError, FileThere, MissingPackage, ModelError
 from lsfa_lite.features.image import ImageBackbone
 from lsfa_lite.features.nearest import ROWS
 from lsfa_lite.features.projection import patch_area
@@ -160,15 +161,15 @@ def surprise(tail: Tail, scores: Tensor) -> Tensor:
 
 def _parts_of(detector: LSFADetector) -> tuple[ImageBackbone, PatchCore, Any, Fusion]:
     if detector.calibration is None or detector.adaptation is None:
-        raise ValueError("this detector has seen no training data: call fit() or load() first")
+        raise ModelError("this detector has seen no training data: call fit() or load() first")
     if "rgb" not in detector.modalities:
-        raise ValueError(
+        raise ModelError(
             f"fitted on {', '.join(detector.modalities)}: it has no colour half to export"
         )
     network = getattr(detector.extractor, "network", lambda _: None)("rgb")
     if not isinstance(network, ImageBackbone):
         kind = type(detector.extractor).__name__
-        raise ValueError(f"{kind} describes the pictures: only FeatureExtractor's can be exported")
+        raise ModelError(f"{kind} describes the pictures: only FeatureExtractor's can be exported")
     return network, detector.banks["rgb"], detector.adaptation, detector.calibration.fusion
 
 
@@ -202,18 +203,18 @@ def export(detector: LSFADetector, path: str | Path) -> dict[str, str]:
     """
     path = Path(path)
     if path.suffix != ".onnx":
-        raise ValueError(f"{path}: expected a name that ends in .onnx")
+        raise FileError(f"{path}: expected a name that ends in .onnx")
     if path.exists():
-        raise FileExistsError(f"{path} is there already; name a new file or remove it")
+        raise FileThere(f"{path} is there already; name a new file or remove it")
     try:
         onnx = import_module("onnx")
         import_module("onnxscript")
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(INSTALL) from error
+        raise MissingPackage(INSTALL) from error
     half = ColourHalf(detector).cpu().eval()
     tensors = [*half.parameters(), *half.buffers()]
     if (held := sum(x.numel() * x.element_size() for x in tensors)) > LARGEST:
-        raise ValueError(
+        raise ModelError(
             f"{held / 1e9:.1f} GB of constants: a file of one piece holds 2 GB; fit with a smaller "
             "scoring.coreset"
         )

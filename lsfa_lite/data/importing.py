@@ -27,6 +27,7 @@ from lsfa_lite.data.processes import in_processes
 from lsfa_lite.data.sample import valid_pixels
 from lsfa_lite.data.scans import SPLITS, Batch, Entry, composed, read_scan
 from lsfa_lite.data.units import FARTHEST, likely_unit, metres_of, name_of, outliers, spelled
+from lsfa_lite.errors import FileError, MissingFile, SettingError
 
 MANIFEST = "import.json"  # in the category's folder: settings, and where each scan went
 SHARE = 0.2  # of the good parts, that validation gets; and the test, if it has none
@@ -120,7 +121,7 @@ def plan(
     files, names = gather(tops, batch, said)
     scans = labelled(files, names, batch, said)
     if not scans:
-        raise ValueError(f"{top}: no scans; expected pictures, and clouds or depth pictures, {HOW}")
+        raise FileError(f"{top}: no scans; expected pictures, and clouds or depth pictures, {HOW}")
     given = Intrinsics.from_json(intrinsics) if intrinsics else None
     known = dict[Path, Intrinsics | None]()  # a warning of a lens comes once
     scans = [replace(s, camera=given or camera_of(s.entry, top.resolve(), known)) for s in scans]
@@ -141,15 +142,15 @@ HOW = "side by side or in rgb/ and depth/ or cloud/, and these in good/ and in f
 def check_places(tops: Sequence[Path], out: Path, category: str) -> None:
     for top in tops:
         if not top.is_dir():
-            raise FileNotFoundError(f"{top}: no such folder")
+            raise MissingFile(f"{top}: no such folder")
         one, other = top.resolve(), out.resolve()
         if one == other or one in other.parents or other in one.parents:
-            raise ValueError(f"{out}: lies in {top}, or holds it; your files stay as they are, so "
+            raise FileError(f"{out}: lies in {top}, or holds it; your files stay as they are, so "
                              "name a folder beside it")  # fmt: skip
     if category in ("", ".", "..") or category[0] == "." or {*category} & {"/", "\\"}:
-        raise ValueError(f"--category {category!r}: expected the name of a folder, like ring")
+        raise SettingError(f"--category {category!r}: expected the name of a folder, like ring")
     if (out / SETTINGS).exists():
-        raise ValueError(f"{out}: holds cleaned scans; import raw ones into another folder")
+        raise FileError(f"{out}: holds cleaned scans; import raw ones into another folder")
 
 
 def found(path: str | Path, top: Path) -> Path:
@@ -195,9 +196,9 @@ def probed(scans: list[Scan], metres: float | None, unit: str | None, top: Path)
         return list(said)
     text = f"{top}: the 3D files seem to be in {spelled(likely)}"
     if metres is None:
-        raise ValueError(f"{text}: add --unit {likely}, or --unit {name_of(assumed)} to insist")
+        raise SettingError(f"{text}: add --unit {likely}, or --unit {name_of(assumed)} to insist")
     if reach > FARTHEST or not 1 / ABSURD < metres / metres_of(likely) < ABSURD:
-        raise ValueError(f"--unit {unit} cannot be: {text}; --unit {likely} fits")
+        raise SettingError(f"--unit {unit} cannot be: {text}; --unit {likely} fits")
     return [*said, f"unit: --unit {unit} is taken, though --unit {likely} would fit better"]
 
 
@@ -215,7 +216,7 @@ def looked_at(
         if len(found) == PROBES:
             break
     if first and not found:
-        raise ValueError(f"{first}{camera_hint(first, top)}")
+        raise FileError(f"{first}{camera_hint(first, top)}")
     return found
 
 
@@ -231,7 +232,7 @@ def opened(scan: Scan, metres: float | None) -> tuple[np.ndarray, bool]:
         read_scan(entry, scan.camera, unit=metres)  # says what is wrong
     xyz = np.where(outliers(raw)[..., None] | ~np.isfinite(raw), 0, raw)
     if not xyz.any():
-        raise ValueError(f"{entry.xyz}: nothing was seen in it")
+        raise FileError(f"{entry.xyz}: nothing was seen in it")
     return xyz, flat
 
 
@@ -265,19 +266,19 @@ def begun(home: Path, asked: dict[str, Any]) -> dict[str, str]:
     path = home / MANIFEST
     if not path.is_file():
         if home.exists():
-            raise ValueError(f"{home}: is there already, and import did not make it; name another")
+            raise FileError(f"{home}: is there already, and import did not make it; name another")
         return {}
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         places = {str(key): str(place) for key, place in before["scans"].items()}
         if odd := [p for p in places.values() if not re.fullmatch(PLACED, p)]:
-            raise ValueError(f"not a place: {odd[0]}")
+            raise FileError(f"not a place: {odd[0]}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: damaged ({error}); import into another folder") from error
+        raise FileError(f"{path}: damaged ({error}); import into another folder") from error
     for name, value in asked.items():
         if before.get(name) != value:
             text = f"begun with {name} {before.get(name)}, and asked for {value}"
-            raise ValueError(f"{path}: {text}; ask for the same, or choose another folder")
+            raise FileError(f"{path}: {text}; ask for the same, or choose another folder")
     return places
 
 
@@ -305,7 +306,7 @@ def drawn(scans: list[Scan], before: dict[str, str], seed: int, said: list[str])
     scans = [replace(scan, split=scan.split or of[scan.key]) for scan in scans]
     if not any(scan.split == "train" for scan in scans):
         kinds = ", ".join(sorted({scan.entry.defect for scan in scans}))
-        raise ValueError(
+        raise FileError(
             f"no good parts to learn from (found: {kinds}); name their folder: --good DIR"
         )
     return renamed(scans, before)
@@ -343,12 +344,12 @@ def bring(scan: Scan, folder: Path, metres: float | None) -> tuple[str, str] | N
         sample = read_scan(entry, scan.camera, unit=metres)
         ids = np.minimum(read_ids(entry.gt), 255).astype(np.uint8) if entry.gt else None
         if metres is None and sample.xyz is not None and (other := likely_unit(sample.xyz)):
-            raise ValueError(
+            raise FileError(
                 f"{entry.xyz}: seems to be in another unit ({other.name}) than the rest; "
                 "mend it, or insist with --unit"
             )
         if entry.label == 0 and ids is not None and ids.any():
-            raise ValueError(f"{entry.gt}: a defect is marked on a good part; move it, or empty it")
+            raise FileError(f"{entry.gt}: a defect is marked on a good part; move it, or empty it")
         if ids is not None:
             write_png(folder / "gt" / f"{scan.name}.png", ids)
         write_sample(folder, scan.name, replace(sample, mask=None))

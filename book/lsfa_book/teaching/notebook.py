@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsfa_lite.data.files import written_beside
+from lsfa_lite.errors import LSFAError
 
 Cell = dict[str, Any]
 LARGEST = 50_000_000  # bytes of a file
@@ -32,10 +33,10 @@ def read(path: Path) -> dict[str, Any]:
             raise OSError(f"it has more than {LARGEST / 1e6:g} MB")
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a notebook that can be read ({error})") from error
+        raise LSFAError(f"{path}: not a notebook that can be read ({error})") from error
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
-        raise ValueError(f"{path}: expected a notebook of format 4, with a list of cells")
+        raise LSFAError(f"{path}: expected a notebook of format 4, with a list of cells")
     return notebook
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lsfa_book.checking import chapters
 from lsfa_book.teaching import notebook, plans
 from lsfa_book.teaching.notebook import FOLDED, source
 
@@ -25,10 +26,11 @@ class Numbered:
 
 
 def in_order(book: Path) -> list[str]:
-    """The chapters as the table of contents has them."""
+    """The chapters as the table of contents has them; the tour before them has no exercises."""
     contents = (book / "_toc.yml").read_text(encoding="utf-8")
     files = re.findall(r"- file: ([\w-]+)", contents)
-    return [name for name in files if (book / f"{name}.ipynb").is_file()]
+    known = set(chapters())
+    return [name for name in files if name in known and (book / f"{name}.ipynb").is_file()]
 
 
 def title(book: Path, chapter: str) -> str:

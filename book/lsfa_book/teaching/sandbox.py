@@ -19,6 +19,7 @@ from lsfa_book.checking import Cases, Outcome
 from lsfa_book.teaching.exchange import decode, encode
 from lsfa_book.teaching.needed import Step
 from lsfa_book.teaching.walls import CROWD, OPEN
+from lsfa_lite.errors import LSFAError
 
 BLOCK = 1 << 16
 
@@ -178,7 +179,7 @@ def _understand(told: bytes, ran: Ran) -> bool:
                 name, number, value, error, changed = content
                 outcomes = ran.outcomes.setdefault(str(name), [])
                 if number != len(outcomes):
-                    raise ValueError("a case twice")
+                    raise LSFAError("a case twice")
                 outcomes.append(Outcome(decode(value), printable(error, 500), bool(changed)))
                 _notice_memory(str(error), ran)
             elif kind == "error":

@@ -20,6 +20,7 @@ from lsfa_book.teaching import notebook
 from lsfa_book.teaching.deck import Slide, deck
 from lsfa_book.teaching.editions import sources
 from lsfa_lite.data.files import written_beside
+from lsfa_lite.errors import MissingPackage
 
 TALLEST = 540  # pixels of a figure, on a slide of 1280 x 720
 REPOSITORY_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
@@ -129,9 +130,7 @@ def assets(out: Path, book: Path) -> None:
 def _folder(package: str) -> Path:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(
-            f'slides need the package {package}: pip install "lsfa-lite[slides]"'
-        )
+        raise MissingPackage(f'slides need the package {package}: pip install "lsfa-lite[slides]"')
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -139,7 +138,7 @@ def _mathjax() -> Path:
     try:
         found = distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline")
     except PackageNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise MissingPackage(
             'slides need the package sphinx-mathjax-offline: pip install "lsfa-lite[slides]"'
         ) from error
     return Path(str(found)) / "static" / "mathjax"

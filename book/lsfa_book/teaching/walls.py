@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -153,6 +152,8 @@ def haste(nice: int) -> None:
 
 def limit(limits: dict[str, Any]) -> None:
     """Of this process and all that it starts."""
+    import resource  # Unix has it, Windows has not, and there nobody gets here
+
     for name, most in (
         ("CPU", int(limits["cpu"])),
         ("AS", limits["memory"]),
