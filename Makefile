@@ -11,7 +11,7 @@ PAGES := $(addprefix tests/book/test_,pages.py offline.py reading.py)
 ACCESS := tests/book/test_access.py
 
 .PHONY: book test quick install lint units notebooks pages access zip pdf colab mutants exports refresh gpu-wheels clean \
-	properties fuzz faults soak
+	properties fuzz faults soak lock licences sbom
 
 book: install
 	$(BIN)/python book/build.py
@@ -91,6 +91,27 @@ faults: install
 
 soak: install
 	$(BIN)/python tests/soak.py --minutes $(MINUTES)
+
+# The book's environment: every version with the hashes of its files; licences, against the list in
+# pyproject.toml; a bill of materials (CycloneDX). The tools have an environment of their own.
+TOOLS := _build/tools/bin
+
+$(TOOLS)/pip-licenses:
+	$(PYTHON) -m venv _build/tools
+	$(TOOLS)/python -m pip install 'pip-licenses>=5' 'cyclonedx-bom>=5' 'uv>=0.5'
+
+lock: $(TOOLS)/pip-licenses
+	$(TOOLS)/uv pip compile pyproject.toml --extra book --extra test -c constraints.txt \
+		--python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes \
+		--quiet --no-header -o requirements.lock
+
+licences: install $(TOOLS)/pip-licenses
+	$(TOOLS)/pip-licenses --python=$(BIN)/python --output-file=_build/licences.json --format=json \
+		--with-urls
+
+sbom: install $(TOOLS)/pip-licenses
+	$(TOOLS)/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml \
+		--output-reproducible -o _build/sbom.json
 
 refresh: install
 	$(BIN)/python book/scripts/refresh_notebooks.py

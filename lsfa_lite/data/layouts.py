@@ -42,7 +42,7 @@ class Scan:
 def gather(
     tops: dict[Place, Path], batch: Batch, said: list[str]
 ) -> tuple[Files, dict[Place, Path]]:
-    """place -> role -> stem -> file, and place -> a folder, to be named."""
+    """place -> role -> stem -> file, and place -> the folder of all its files, to be named."""
     files: Files = defaultdict(lambda: defaultdict(dict))
     names, others = dict[Place, Path](), Counter[str]()
     twice = set[tuple[Place, str]]()
@@ -54,7 +54,8 @@ def gather(
                 continue
             place, role, stem = what_is(path, top)
             place = prefix + place
-            names.setdefault(place, path.parent)
+            known = names.setdefault(place, path.parent)
+            names[place] = Path(os.path.commonpath([known, path.parent]))
             if (first := files[place][role].setdefault(stem, path)) != path:
                 text = f"{path}: {first.name} of the same stem is {role} too; remove one"
                 batch.pass_over(ValueError(text))
