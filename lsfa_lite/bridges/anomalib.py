@@ -289,7 +289,7 @@ def _first(array: np.ndarray) -> torch.Tensor:
 
 
 def half_way(values: Any, threshold: float) -> Any:
-    """Scores -> 0..1, in the same order, the threshold at one half: (1 + x / (1 + |x|)) / 2.
+    """Scores -> 0..1, in the same order, the threshold at one half: ``(1 + x / (1 + |x|)) / 2``.
 
     Outside 0..1 anomalib's AUROC would take them for logits, whose sigmoid is 1 from about 17 on:
     there all would be equal.
