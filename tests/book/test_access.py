@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import test_pages
+from conftest import unavailable
 
-browser, book, site = test_pages.browser, test_pages.book, test_pages.site
+book, site = test_pages.book, test_pages.site
 
 GRAVE = ("serious", "critical")
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -25,9 +26,7 @@ def axe() -> str:
     """The script of axe-core."""
     spec = importlib.util.find_spec("axe_playwright_python")
     if spec is None or spec.origin is None:
-        test_pages.unavailable(
-            "LSFA_REQUIRE_BROWSER", "no axe-core: pip install axe-playwright-python"
-        )
+        unavailable("LSFA_REQUIRE_BROWSER", "no axe-core: pip install axe-playwright-python")
     return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ import pytest
 import test_pages
 from conftest import ROOT
 
-browser, book = test_pages.browser, test_pages.book
+book = test_pages.book
 zipping = test_pages.load(ROOT / "book" / "scripts" / "make_zip.py")
 
 

@@ -23,7 +23,7 @@ from conftest import ROOT
 
 from lsfa_book.figures.renderer import BookRenderer
 
-browser, book, site = test_pages.browser, test_pages.book, test_pages.site
+book, site = test_pages.book, test_pages.site
 
 STATIC = ROOT / "book" / "static"
 HEAD = (
