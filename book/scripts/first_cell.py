@@ -63,9 +63,10 @@ def ours() -> str:
 
 
 def put(notebook: NotebookNode) -> None:
-    """Replace the first cell of code; it prints nothing."""
+    """Replace the first cell of code; it prints nothing, and is folded on the page."""
     cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
     cell.source, cell.outputs = ours(), []
+    cell.metadata["tags"] = ["hide-input"]
 
 
 def main() -> None:

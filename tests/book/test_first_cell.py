@@ -48,6 +48,7 @@ def test_every_chapter_starts_with_this_cell_and_asks_for_no_gpu(notebook: Path)
     cell = next(c for c in content["cells"] if c["cell_type"] == "code")
     assert "".join(cell["source"]) == first_cell.ours(), "run book/scripts/first_cell.py"
     assert cell["outputs"] == []
+    assert cell["metadata"]["tags"] == ["hide-input"]  # nobody reads an installation
     assert content["metadata"]["colab"] == {"provenance": []}
     assert "accelerator" not in content["metadata"]
 
