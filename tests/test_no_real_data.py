@@ -27,9 +27,9 @@ BINARY = {
 }
 TEXT = {
     *(".py", ".pyi", ".ipynb", ".md", ".json", ".yml", ".yaml", ".toml", ".cff", ".bib", ".typed"),
-    *(".txt", ".sh", ".html", ".css", ".js", ".svg", ""),
+    *(".txt", ".lock", ".sh", ".html", ".css", ".js", ".svg", ""),
 }
-MOST = {".ipynb": 500_000, ".json": 1_000_000}  # bytes; of any other file 100,000
+MOST = {".ipynb": 500_000, ".json": 1_000_000, ".lock": 500_000}  # bytes; of any other file 100,000
 DRAWN = "book/static/turning.json"  # a figure of mini3d, its points in base64
 
 FOLDER = re.compile(r"real_(?:data|scans)|LSFA_REAL|/(?:home|mnt|media|root|Users)/\w")
