@@ -265,7 +265,8 @@ def begun(home: Path, asked: dict[str, Any]) -> dict[str, str]:
     """Where scans went in an earlier run; ValueError if that one was asked otherwise."""
     path = home / MANIFEST
     if not path.is_file():
-        if home.exists():
+        # a run that was killed before the manifest leaves a folder with hidden files at most
+        if home.is_file() or any(not found.name.startswith(".") for found in home.glob("*")):
             raise FileError(f"{home}: is there already, and import did not make it; name another")
         return {}
     try:

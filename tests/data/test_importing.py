@@ -216,6 +216,15 @@ def test_depth_in_small_steps(tmp_path, steps):
     check_scans(good_scans(tmp_path / "out"), range(2))
 
 
+def test_a_run_that_was_killed_before_its_manifest_goes_on(tmp_path):
+    fill(tmp_path / "own", "rgb={}.png  xyz mm={}.tiff", 2)
+    home = tmp_path / "out/own"
+    home.mkdir(parents=True)
+    (home / ".import.json.part").write_text("{")
+    plan(tmp_path / "own", tmp_path / "out", unit="mm").run()
+    check_scans(good_scans(tmp_path / "out"), range(2))
+
+
 def test_integers_are_points_where_a_unit_is_said(tmp_path):
     fill(tmp_path / "own", "rgb={}.png  xyz int={}.tiff", 2)
     with pytest.raises(ValueError, match="int16"):
