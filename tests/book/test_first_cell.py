@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import importlib.util
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from typing import Any
 import pip
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, load
 
 import lsfa_lite
 
@@ -28,15 +27,6 @@ VERSION = lsfa_lite.__version__
 WHEEL = f"lsfa_lite-{VERSION}-py3-none-any.whl"
 DEAD = "http://127.0.0.1:9/"  # the port of `discard`: nobody answers
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-
-
-def load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 first_cell = load(ROOT / "book/scripts/first_cell.py")

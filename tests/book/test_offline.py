@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import test_pages
-from conftest import ROOT
+from conftest import ROOT, load
 
 book = test_pages.book
-zipping = test_pages.load(ROOT / "book" / "scripts" / "make_zip.py")
+zipping = load(ROOT / "book" / "scripts" / "make_zip.py")
 
 
 def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import importlib.util
 import json
 import os
 import re
@@ -24,7 +23,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 import plotly
 import pytest
 import yaml
-from conftest import ROOT, unavailable
+from conftest import ROOT, load, unavailable
 
 from lsfa_book.figures import switches
 from lsfa_book.figures.renderer import BookRenderer
@@ -39,15 +38,6 @@ CHAPTERS = [path for path in NOTEBOOKS if path.stem != "quick-tour"]
 LARGEST_PAGE = 400_000  # bytes of HTML
 LARGEST_NOTEBOOK = 500_000  # bytes in git
 CHECKED_CELLS = 3  # per chapter: printed numbers that nbval compares
-
-
-def load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 PAGES = list(

@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 import pytest
 import test_pages
 import yaml
-from conftest import ROOT
+from conftest import ROOT, load
 
 from lsfa_book.figures.renderer import BookRenderer
 
@@ -244,7 +244,7 @@ def test_a_wide_table_is_scrolled_by_keys(browser: Any, page: Callable[[str], st
 
 @pytest.fixture(scope="module")
 def imprint() -> Any:
-    return test_pages.load(ROOT / "book" / "_ext" / "imprint.py")
+    return load(ROOT / "book" / "_ext" / "imprint.py")
 
 
 def run(*command: str, home: Path, **more: str) -> str:

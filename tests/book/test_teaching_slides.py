@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from itertools import pairwise
@@ -81,42 +80,31 @@ def test_a_page_loads_nothing_from_elsewhere():
     assert all(place.startswith(("assets/", "data:")) for place in loaded)
 
 
-def test_slides_fit_and_figures_live_in_a_browser(tmp_path):
+def test_slides_fit_and_figures_live_in_a_browser(tmp_path, browser):
     """Two chapters, every slide; then one figure with its script."""
     pytest.importorskip("sphinx_revealjs", reason='pip install "lsfa-lite[slides]"')
-    sync = pytest.importorskip("playwright.sync_api").sync_playwright
-    path = (
-        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    )
-    if path is None:
-        pytest.skip("no Chromium: install it, or set CHROMIUM to its path")
     few = tmp_path / "book"
     shutil.copytree(BOOK / "static", few / "static")
     for name in ("memory-that-forgets", "pull-normal-together"):
         shutil.copy(BOOK / f"{name}.ipynb", few)
     decks = write_slides(few, tmp_path / "slides")
-    with sync() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
-        shown = browser.new_page(viewport={"width": 1280, "height": 720})
-        shown.set_default_timeout(120_000)
-        wrong = list[str]()
-        shown.on("pageerror", lambda error: wrong.append(str(error)))
-        shown.on("request", lambda r: wrong.append(r.url) if r.url.startswith("http") else None)
-        shown.route("**/plotly.min.js", lambda route: route.abort())  # layout alone, quickly
-        for file in decks:
-            shown.goto(file.as_uri())
-            shown.wait_for_function("window.Reveal?.isReady() && window.MathJax?.startup?.promise")
-            shown.evaluate("MathJax.startup.promise")
-            assert shown.evaluate(OVERFLOW) == [], file.stem
-        wrong = [w for w in wrong if "plotly.js could not be loaded" not in w]
-        assert wrong == []
-        shown.unroute("**/plotly.min.js")
-        slides = deck(notebook.read(few / "pull-normal-together.ipynb")["cells"])
-        flat = next(
-            i for i, s in enumerate(slides) if s.kind == "figure" and "slider" in str(s.body)
-        )
-        shown.goto("about:blank")
-        shown.goto(f"{decks[1].as_uri()}#/{flat}")
-        shown.wait_for_selector("section.present .lazyplot .main-svg", state="visible")
-        browser.close()
+    shown = browser.new_page(viewport={"width": 1280, "height": 720})
+    shown.set_default_timeout(120_000)
+    wrong = list[str]()
+    shown.on("pageerror", lambda error: wrong.append(str(error)))
+    shown.on("request", lambda r: wrong.append(r.url) if r.url.startswith("http") else None)
+    shown.route("**/plotly.min.js", lambda route: route.abort())  # layout alone, quickly
+    for file in decks:
+        shown.goto(file.as_uri())
+        shown.wait_for_function("window.Reveal?.isReady() && window.MathJax?.startup?.promise")
+        shown.evaluate("MathJax.startup.promise")
+        assert shown.evaluate(OVERFLOW) == [], file.stem
+    wrong = [w for w in wrong if "plotly.js could not be loaded" not in w]
+    assert wrong == []
+    shown.unroute("**/plotly.min.js")
+    slides = deck(notebook.read(few / "pull-normal-together.ipynb")["cells"])
+    flat = next(i for i, s in enumerate(slides) if s.kind == "figure" and "slider" in str(s.body))
+    shown.goto("about:blank")
+    shown.goto(f"{decks[1].as_uri()}#/{flat}")
+    shown.wait_for_selector("section.present .lazyplot .main-svg", state="visible")
+    shown.close()
